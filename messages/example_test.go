@@ -1,0 +1,259 @@
+package messages_test
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"log"
+	"os"
+	"time"
+
+	"github.com/nats-io/nats-server/v2/server"
+	"github.com/nats-io/nats.go/jetstream"
+
+	"github.com/codeferry/codeferry/messages"
+)
+
+// A sign-up: the auth service makes a code and hands it over. When Publish has
+// returned without an error, the code is on its way, even if everything stops
+// now.
+func ExamplePublisher() {
+	url, stop := exampleServer()
+	defer stop()
+
+	nc, err := messages.Connect(url)
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer nc.Close()
+	publisher, err := messages.NewPublisher(nc, messages.PublisherOptions{})
+	if err != nil {
+		log.Fatal(err)
+	}
+
+	// signUp is what the service does for each visitor.
+	signUp := func(ctx context.Context, userID, phone, code string) error {
+		ctx, cancel := context.WithTimeout(ctx, 3*time.Second) // a visitor waits
+		defer cancel()
+		ack, err := publisher.Publish(ctx,
+			messages.Subject{Channel: messages.SMS, Key: userID}, // never the phone number
+			&messages.SendCode{
+				To:        phone,
+				Type:      messages.Register,
+				Payload:   messages.Payload{"code": code, "locale": "zh-CN"},
+				ExpiresAt: time.Now().Add(10 * time.Minute),
+			})
+		var wrong *messages.FieldError
+		switch {
+		case err == nil:
+			fmt.Printf("the code for %s is message %d\n", messages.Mask(phone), ack.Sequence) // keep ack.ID for `codeferry status`
+			return nil
+		case errors.As(err, &wrong):
+			return fmt.Errorf("ask the visitor to mend it: %w", err)
+		case errors.Is(err, messages.ErrStreamFull), errors.Is(err, messages.ErrNotConnected), errors.Is(err, messages.ErrNoStream):
+			return fmt.Errorf("no code was sent, ask the visitor to come back: %w", err)
+		}
+		return fmt.Errorf("the code may have been sent, offer to send another: %w", err)
+	}
+
+	ctx := context.Background()
+	for _, phone := range []string{"+8613012345678", "130-oops"} {
+		if err := signUp(ctx, "user-4711", phone, "123456"); err != nil {
+			fmt.Println(err)
+		}
+	}
+	// Output:
+	// the code for +86130****5678 is message 1
+	// ask the visitor to mend it: to is no phone number such as +8613012345678: it needs 5 to 17 digits after an optional + or 00
+}
+
+// Many codes at once: publish all, then wait for each.
+func ExamplePublisher_PublishAsync() {
+	url, stop := exampleServer()
+	defer stop()
+
+	nc, err := messages.Connect(url)
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer nc.Close()
+	publisher, err := messages.NewPublisher(nc, messages.PublisherOptions{})
+	if err != nil {
+		log.Fatal(err)
+	}
+
+	var all []*messages.Pending
+	for i := range 3 {
+		pending, err := publisher.PublishAsync(
+			messages.Subject{Channel: messages.Email, Key: fmt.Sprintf("invitation-%d", i)},
+			&messages.SendCode{
+				To:      "foo@example.com",
+				Type:    messages.OrganizationInvitation,
+				Payload: messages.Payload{"link": "https://example.com/join"},
+			})
+		if err != nil {
+			log.Fatal(err)
+		}
+		all = append(all, pending)
+	}
+	for _, pending := range all {
+		ack, err := pending.Wait(context.Background())
+		if err != nil {
+			log.Fatal(err)
+		}
+		fmt.Println("stored", ack.Sequence)
+	}
+	// Output:
+	// stored 1
+	// stored 2
+	// stored 3
+}
+
+// A user waits for a code that can't be sent: the auth service hears of it, and
+// offers another way.
+func ExampleOutcomes() {
+	url, stop := exampleServer()
+	defer stop()
+
+	nc, err := messages.Connect(url)
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer nc.Close()
+	js, err := jetstream.New(nc)
+	if err != nil {
+		log.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(context.Background()) // until the service ends
+	defer cancel()
+
+	examplePlayWorker(js, messages.Outcome{
+		ID: "01JDCT5Z6Q0000000000000000", App: messages.DefaultApp, Channel: messages.SMS, Type: messages.SignIn, Key: "user-4711",
+		Status: messages.StatusDead, Reason: messages.ReasonLimited, To: "+86130****5678",
+	})
+
+	err = messages.Outcomes(ctx, js, messages.OutcomesOptions{
+		Statuses: []messages.Status{messages.StatusDead},
+		Durable:  "auth",                             // goes on where it was, and is shared by the service's instances
+		Since:    time.Now().Add(-time.Minute),       // when it runs for the first time
+		Trouble:  func(err error) { log.Print(err) }, // it tries again by itself
+	}, func(_ context.Context, o messages.Outcome) error {
+		switch o.Reason {
+		case messages.ReasonDoubt, messages.ReasonPoison:
+			fmt.Println(o.Key + ": has it arrived? If not, ask for another code.")
+		case messages.ReasonExpired:
+			fmt.Println(o.Key + ": that took too long; ask for another code.")
+		default:
+			fmt.Printf("%s: no code can be sent to %s (%s); use your mail address instead.\n", o.Key, o.To, o.Reason)
+		}
+		cancel() // an example ends; a service goes on
+		return nil
+	})
+	if err != nil {
+		log.Fatal(err)
+	}
+	// Output:
+	// user-4711: no code can be sent to +86130****5678 (limited); use your mail address instead.
+}
+
+// examplePlayWorker says what a worker says of a message.
+func examplePlayWorker(js jetstream.JetStream, o messages.Outcome) {
+	body, err := json.Marshal(o)
+	if err != nil {
+		log.Fatal(err)
+	}
+	if _, err := js.Publish(context.Background(), messages.OutcomeSubject(o.App, o.Channel, o.Status), body); err != nil {
+		log.Fatal(err)
+	}
+}
+
+// An outage is over, and `codeferry dead replay --reissue` asks for new codes in
+// place of those that have expired: the auth service makes them, for those whose
+// users still wait.
+func ExampleOnReissue() {
+	url, stop := exampleServer()
+	defer stop()
+
+	nc, err := messages.Connect(url)
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer nc.Close()
+	publisher, err := messages.NewPublisher(nc, messages.PublisherOptions{})
+	if err != nil {
+		log.Fatal(err)
+	}
+	phones := map[string]string{"user-4711": "+8613012345678"} // the service's own database
+
+	requests, err := messages.OnReissue(context.Background(), nc, messages.DefaultApp, "auth", func(ctx context.Context, r messages.Reissue) error {
+		phone, ok := phones[r.Key]
+		if !ok {
+			return errors.New("this user has gone") // the dead letter stays
+		}
+		ctx, cancel := context.WithTimeout(ctx, 3*time.Second)
+		defer cancel()
+		_, err := publisher.Publish(ctx,
+			messages.Subject{App: r.App, Channel: r.Channel, Type: r.Type, Key: r.Key},
+			&messages.SendCode{To: phone, Type: r.Type, Payload: messages.Payload{"code": "654321"}})
+		if err == nil {
+			fmt.Println("a new code is on its way to", messages.Mask(phone))
+		}
+		return err
+	})
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer func() { _ = requests.Unsubscribe() }()
+
+	// What the operator's command does, for each dead letter.
+	for _, user := range []string{"user-4711", "user-0815"} {
+		ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+		err := messages.RequestReissue(ctx, nc, messages.Reissue{
+			ID: "01JDCT5Z6Q0000000000000000", App: messages.DefaultApp, Channel: messages.SMS, Type: messages.SignIn, Key: user,
+		})
+		cancel()
+		if err != nil {
+			fmt.Println(err)
+		}
+	}
+	// Output:
+	// a new code is on its way to +86130****5678
+	// ask for a new code: the auth service makes no new code: this user has gone
+}
+
+// exampleServer is NATS with codeferry's streams, which a worker or `codeferry
+// provision` makes otherwise.
+func exampleServer() (url string, stop func()) {
+	dir, err := os.MkdirTemp("", "codeferry")
+	if err != nil {
+		log.Fatal(err)
+	}
+	s, err := server.NewServer(&server.Options{Host: "127.0.0.1", Port: server.RANDOM_PORT, JetStream: true, StoreDir: dir, NoLog: true, NoSigs: true})
+	if err != nil {
+		log.Fatal(err)
+	}
+	go s.Start()
+	if !s.ReadyForConnections(10 * time.Second) {
+		log.Fatal("the server is not ready")
+	}
+	nc, err := messages.Connect(s.ClientURL())
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer nc.Close()
+	js, err := jetstream.New(nc)
+	if err != nil {
+		log.Fatal(err)
+	}
+	for _, cfg := range messages.Streams(messages.StreamOptions{}) {
+		if _, err := js.CreateStream(context.Background(), cfg); err != nil {
+			log.Fatal(err)
+		}
+	}
+	return s.ClientURL(), func() {
+		s.Shutdown()
+		s.WaitForShutdown()
+		_ = os.RemoveAll(dir)
+	}
+}

@@ -1,0 +1,356 @@
+package messages_test
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"math"
+	"math/rand/v2"
+	"reflect"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/codeferry/codeferry/messages"
+)
+
+// wire is a message as the wire's description shows it.
+const wire = `{"id":"01JDCT0000000000000000000A","to":"+8613012345678","type":"SignIn","payload":{"code":"123456","locale":"zh-CN"},` +
+	`"ip":"1.2.3.4","createdAt":"2026-11-21T12:00:00Z","expiresAt":"2026-11-21T12:10:00Z"}`
+
+func wireMessage() messages.SendCode {
+	noon := time.Date(2026, 11, 21, 12, 0, 0, 0, time.UTC)
+	return messages.SendCode{
+		ID: "01JDCT0000000000000000000A", To: "+8613012345678", Type: messages.SignIn,
+		Payload: messages.Payload{"code": "123456", "locale": "zh-CN"},
+		IP:      "1.2.3.4", CreatedAt: noon, ExpiresAt: noon.Add(10 * time.Minute),
+	}
+}
+
+func TestDecodeTheWiresOwnJSON(t *testing.T) {
+	m, err := messages.Decode([]byte(wire), messages.SMS)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if want := wireMessage(); !reflect.DeepEqual(*m, want) {
+		t.Errorf("Decode() = %+v, want %+v", *m, want)
+	}
+	if got := m.Payload.Text("code"); got != "123456" {
+		t.Errorf("Text(code) = %q", got)
+	}
+	b, err := json.Marshal(m)
+	if err != nil || string(b) != wire {
+		t.Errorf("Marshal() = %s, %v", b, err)
+	}
+}
+
+func TestTimesAreWrittenInUTC(t *testing.T) {
+	m := wireMessage()
+	m.CreatedAt = m.CreatedAt.In(time.FixedZone("CST", 8*3600))
+	if b, err := json.Marshal(m); err != nil || string(b) != wire {
+		t.Errorf("Marshal() = %s, %v", b, err)
+	}
+}
+
+func TestDecodeOnlyRequiredFields(t *testing.T) {
+	const body = `{"to":"foo@example.com","type":"Generic","payload":{}}`
+	m, err := messages.Decode([]byte(body), messages.Email)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if m.ID != "" || !m.CreatedAt.IsZero() || !m.ExpiresAt.IsZero() || m.Extra != nil {
+		t.Errorf("Decode() = %+v", *m)
+	}
+	b, err := json.Marshal(m)
+	if err != nil || string(b) != body {
+		t.Errorf("Marshal() = %s, %v", b, err)
+	}
+	for _, field := range []string{"to", "type", "payload"} {
+		for _, missing := range []string{`null`, ``} {
+			_, err := messages.Decode(with(t, body, field, missing), messages.Email)
+			wantField(t, err, field)
+		}
+	}
+}
+
+// with returns a JSON object with a field's value replaced, or left out where
+// value is empty.
+func with(t testing.TB, object, field, value string) []byte {
+	t.Helper()
+	var fields map[string]json.RawMessage
+	if err := json.Unmarshal([]byte(object), &fields); err != nil {
+		t.Fatal(err)
+	}
+	if value == "" {
+		delete(fields, field)
+	} else {
+		fields[field] = json.RawMessage(value)
+	}
+	b, err := json.Marshal(fields)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return b
+}
+
+func TestUnknownFieldsAreKept(t *testing.T) {
+	body := `{"to":"+8613012345678","type":"SignIn","payload":{"code":"123456","n":1.50,"user":{"id":12345678901234567890}},` +
+		`"To":"+1","TYPE":1,"a b":{"x":[1,2.0,null]},"tenant":"t1"}`
+	m, err := messages.Decode([]byte(body), messages.SMS)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if m.To != "+8613012345678" || m.Type != messages.SignIn {
+		t.Errorf("a field of another case was taken for a known one: %+v", *m)
+	}
+	b, err := json.Marshal(m)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if want := canonical(t, []byte(body)); canonical(t, b) != want {
+		t.Errorf("Marshal() = %s, want %s", b, want)
+	}
+}
+
+// canonical returns JSON with its fields in order and its numbers as written.
+func canonical(t testing.TB, b []byte) string {
+	t.Helper()
+	d := json.NewDecoder(bytes.NewReader(b))
+	d.UseNumber()
+	var v any
+	if err := d.Decode(&v); err != nil {
+		t.Fatalf("%v: %s", err, b)
+	}
+	out, err := json.Marshal(v)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(out)
+}
+
+func TestUnknownFieldsCantOverwriteKnownOnes(t *testing.T) {
+	m := wireMessage()
+	m.Extra = map[string]json.RawMessage{
+		"to": json.RawMessage(`"evil@example.com"`), "id": json.RawMessage(`"x"`), "payload": json.RawMessage(`null`),
+		"createdAt": json.RawMessage(`1`), "tenant": json.RawMessage(`"t1"`),
+	}
+	b, err := json.Marshal(m)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if want := strings.TrimSuffix(wire, "}") + `,"tenant":"t1"}`; string(b) != want {
+		t.Errorf("Marshal() = %s, want %s", b, want)
+	}
+	for _, value := range []string{``, `1,"to":"evil@example.com"`, `1}{`, `{"a":}`} {
+		m.Extra = map[string]json.RawMessage{"x": json.RawMessage(value)}
+		_, err := m.MarshalJSON()
+		wantField(t, err, "extra")
+	}
+}
+
+func TestMarshalRefusesWhatJSONCant(t *testing.T) {
+	for name, v := range map[string]any{
+		"channel": make(chan int), "not a number": math.NaN(), "broken number": json.Number("secret1 2"),
+	} {
+		m := wireMessage()
+		m.Payload["x"] = v
+		_, err := m.MarshalJSON()
+		wantField(t, err, "payload")
+		if strings.Contains(err.Error(), "secret1") {
+			t.Errorf("%s: the error shows the value: %v", name, err)
+		}
+	}
+}
+
+func TestDecodeRefuses(t *testing.T) {
+	number := func(digits int) string { return strings.Repeat("7", digits) }
+	tests := []struct {
+		field, value string // what stands in the message
+		want         string // the field that the error names
+	}{
+		{"id", `1`, "id"},
+		{"id", `"a b"`, "id"},
+		{"id", `"é"`, "id"},
+		{"id", `"a\u0000"`, "id"},
+		{"id", `"` + number(201) + `"`, "id"},
+		{"to", `8613012345678`, "to"},
+		{"to", `["+8613012345678"]`, "to"},
+		{"to", `""`, "to"},
+		{"to", `"foo@example.com"`, "to"},
+		{"type", `1`, "type"},
+		{"type", `{}`, "type"},
+		{"type", `""`, "type"},
+		{"type", `"signin"`, "type"},
+		{"type", `"Other"`, "type"},
+		{"payload", `"123456"`, "payload"},
+		{"payload", `[]`, "payload"},
+		{"payload", `123456`, "payload"},
+		{"payload", `{"code":123456}`, "payload.code"},
+		{"payload", `{"code":null}`, "payload.code"},
+		{"payload", `{"code":["1"]}`, "payload.code"},
+		{"payload", `{"link":{}}`, "payload.link"},
+		{"ip", `[1]`, "ip"},
+		{"createdAt", `1763726400`, "createdAt"},
+		{"createdAt", `"2026-11-21 12:00:00"`, "createdAt"},
+		{"expiresAt", `"2026-11-21T12:00:00"`, "expiresAt"},
+		{"expiresAt", `"2026-13-21T12:00:00Z"`, "expiresAt"},
+		{"expiresAt", `"10m"`, "expiresAt"},
+		{"expiresAt", `"9999-12-31T23:59:59-23:00"`, "expiresAt"},
+		{"createdAt", `"0000-01-01T00:00:00+23:00"`, "createdAt"},
+	}
+	for _, tt := range tests {
+		m, err := messages.Decode(with(t, wire, tt.field, tt.value), messages.SMS)
+		wantField(t, err, tt.want)
+		if m == nil {
+			t.Errorf("%s %s: no message beside the error", tt.field, tt.value)
+		}
+	}
+	for _, body := range []string{
+		``, ` `, `null`, `[]`, `"x"`, `1`, `{`, `{"to"`, `{"to":"x"`, `{"to":"x"}}`, `{"to":"x"} x`, "\xff", `{'to':'x'}`, "\ufeff" + wire,
+	} {
+		_, err := messages.Decode([]byte(body), messages.SMS)
+		wantField(t, err, "body")
+	}
+}
+
+func TestDecodeTakes(t *testing.T) {
+	for field, values := range map[string][]string{
+		"id":        {``, `""`, `null`, `"` + strings.Repeat("7", 200) + `"`},
+		"type":      {`"Test"`, `"BindMfa"`},
+		"payload":   {`{}`, `{"code":""}`, `{"link":"https://example.com"}`, `{"n":1e400}`},
+		"ip":        {`""`, `null`, `"::1"`},
+		"createdAt": {`""`, `null`, `"2026-11-21T12:00:00.123456789+08:00"`},
+		"expiresAt": {`""`, `null`, `"9999-12-31T23:59:59Z"`},
+	} {
+		for _, v := range values {
+			if _, err := messages.Decode(with(t, wire, field, v), messages.SMS); err != nil {
+				t.Errorf("%s %s: %v", field, v, err)
+			}
+		}
+	}
+}
+
+func TestBodyLimit(t *testing.T) {
+	pad := messages.MaxBody - len(with(t, wire, "pad", `""`))
+	if pad <= 0 || messages.MaxBody != 16*1024 {
+		t.Fatalf("MaxBody is %d", messages.MaxBody)
+	}
+	if _, err := messages.Decode(with(t, wire, "pad", `"`+strings.Repeat("x", pad)+`"`), messages.SMS); err != nil {
+		t.Errorf("a body of MaxBody bytes: %v", err)
+	}
+	_, err := messages.Decode(with(t, wire, "pad", `"`+strings.Repeat("x", pad+1)+`"`), messages.SMS)
+	wantField(t, err, "body")
+}
+
+// TestErrorsNeverLeak puts codes and addresses in every place, breaks messages
+// in every way it can think of, and looks for them in the errors.
+func TestErrorsNeverLeak(t *testing.T) {
+	marks := []string{"739205", "leaky", "secret.example", "73920517394"}
+	r := rand.New(rand.NewPCG(3, 4))
+	failed := 0
+	check := func(body []byte) {
+		t.Helper()
+		for _, c := range messages.Channels() {
+			_, err := messages.Decode(body, c)
+			if err == nil {
+				continue
+			}
+			failed++
+			for _, mark := range marks {
+				if strings.Contains(err.Error(), mark) {
+					t.Fatalf("the error shows %s: %v", mark, err)
+				}
+			}
+		}
+	}
+	const body = `{"id":"739205","to":"leaky@secret.example","type":"SignIn","payload":{"code":"739205","user":{"phone":"73920517394"}},` +
+		`"ip":"739205","createdAt":"2026-11-21T12:00:00Z","expiresAt":"2026-11-21T12:10:00Z","leaky":"leaky"}`
+	values := []string{
+		`"739205"`, `739205`, `"73920517394"`, `"leaky@secret.example"`, `["739205"]`, `{"739205":"leaky@secret.example"}`, `"739205 leaky"`,
+		`"739205é"`, `"leaky@secret.example,x"`, `-739205.5e3`, `{"code":739205}`, `{"code":["739205"]}`, `{"link":{"leaky":739205}}`,
+		`"` + strings.Repeat("leaky ", 50) + `"`,
+	}
+	for _, field := range []string{"id", "to", "type", "payload", "ip", "createdAt", "expiresAt"} {
+		for _, v := range values {
+			check(with(t, body, field, v))
+		}
+	}
+	const breakers = `"'{}[]:,\ 0aé@` + "\x00\n\xff"
+	for range 20_000 {
+		b := []byte(body)
+		for n := 1 + r.IntN(3); n > 0 && len(b) > 0; n-- {
+			i := r.IntN(len(b))
+			switch r.IntN(4) {
+			case 0:
+				b = append(b[:i:i], b[i+1:]...)
+			case 1:
+				b[i] = breakers[r.IntN(len(breakers))]
+			case 2:
+				b = append(b[:i:i], append([]byte{breakers[r.IntN(len(breakers))]}, b[i:]...)...)
+			case 3:
+				b = b[:i+1]
+			}
+		}
+		check(b)
+	}
+	if failed < 10_000 {
+		t.Errorf("only %d of the messages were refused", failed)
+	}
+}
+
+func FuzzDecode(f *testing.F) {
+	f.Add([]byte(wire), true)
+	f.Add([]byte(`{"to":"foo@example.com","type":"Test","payload":{"n":1.0,"m":[{}]},"x":"<&>\u2028","é":1}`), false)
+	f.Add([]byte(`{"to":"a@b","type":"Generic","payload":{"code":"\ud83d"},"createdAt":"0001-01-01T00:00:00+01:00"}`), false)
+	f.Add([]byte(`{"to":"12345","type":"Generic","payload":{},"payload":{"a":1},"":{"":[]}}`), true)
+	f.Fuzz(func(t *testing.T, body []byte, sms bool) {
+		c := messages.Email
+		if sms {
+			c = messages.SMS
+		}
+		m, err := messages.Decode(body, c)
+		if m == nil {
+			t.Fatal("no message, not even beside an error")
+		}
+		if err != nil {
+			return
+		}
+		b, err := json.Marshal(m)
+		if err != nil {
+			t.Fatalf("what was read can't be written: %v", err)
+		}
+		var again messages.SendCode
+		if err := json.Unmarshal(b, &again); err != nil {
+			t.Fatalf("what was written can't be read: %v\n%s", err, b)
+		}
+		if err := again.Validate(c); err != nil {
+			t.Fatalf("what was written is not valid: %v\n%s", err, b)
+		}
+		if !again.CreatedAt.Equal(m.CreatedAt) || !again.ExpiresAt.Equal(m.ExpiresAt) {
+			t.Errorf("times changed: %s", b)
+		}
+		if len(again.Extra) != len(m.Extra) {
+			t.Errorf("unknown fields were lost: %s", b)
+		}
+		for name, v := range m.Extra {
+			if got, want := canonical(t, again.Extra[name]), canonical(t, v); got != want {
+				t.Errorf("field %q is %s, was %s", name, got, want)
+			}
+		}
+		again.CreatedAt, again.ExpiresAt, again.Extra = m.CreatedAt, m.ExpiresAt, m.Extra
+		if !reflect.DeepEqual(again, *m) {
+			t.Errorf("%+v became %+v", *m, again)
+		}
+	})
+}
+
+func TestPrintingAMessageShowsNoCodeAndNoAddress(t *testing.T) {
+	m := messages.SendCode{ID: "01JDCT", To: "+8613012345678", Type: messages.SignIn, Payload: messages.Payload{"code": "918273"}}
+	for _, format := range []string{"%v", "%+v", "%#v", "%s"} {
+		for _, v := range []any{m, &m, m.Payload, []messages.SendCode{m}, map[string]any{"m": &m}} {
+			if got := fmt.Sprintf(format, v); strings.Contains(got, "918273") || strings.Contains(got, "13012345678") {
+				t.Errorf("%s: %s", format, got)
+			}
+		}
+	}
+}
