@@ -1,0 +1,609 @@
+package aliyun_test
+
+import (
+	"crypto/hmac"
+	"crypto/sha1"
+	"encoding/base64"
+	"encoding/json"
+	"fmt"
+	"io"
+	"maps"
+	"net/http"
+	"net/url"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/rs/zerolog"
+
+	"github.com/codeferry/codeferry/internal/sandbox"
+	"github.com/codeferry/codeferry/sender"
+	"github.com/codeferry/codeferry/sender/aliyun"
+	"github.com/codeferry/codeferry/sender/internal/sendertest"
+)
+
+// The keys that the stand-ins give, and what they want for them.
+const (
+	stsID, stsSecret, stsToken = "STS.ZQXid", "ZQXsts&secret+/=", "ZQXCAIS+to/ken==%20"
+	roleArn                    = "acs:ram::1234567890123456:role/codeferry"
+	providerArn                = "acs:ram::1234567890123456:oidc-provider/ack-rrsa"
+	oidcToken                  = "ZQXeyJhbGciOiJSUzI1NiJ9.e30.c2ln"
+)
+
+// aSandbox accepts the keys of the stand-ins beside its own.
+func aSandbox(t testing.TB) (*sandbox.Server, string) {
+	return sendertest.Sandbox(t, sandbox.Options{Keys: []sandbox.Key{
+		{ID: sandbox.DefaultKeyID, Secret: sandbox.DefaultKeySecret},
+		{ID: "next-id", Secret: "next-secret"},
+		{ID: stsID, Secret: stsSecret, SecurityToken: stsToken},
+	}})
+}
+
+func inAnHour() string { return time.Now().UTC().Add(time.Hour).Format("2006-01-02T15:04:05Z") }
+
+func answerJSON(w http.ResponseWriter, status int, v any) {
+	w.WriteHeader(status)
+	_ = json.NewEncoder(w).Encode(v)
+}
+
+func stsKeys() map[string]string {
+	return map[string]string{"AccessKeyId": stsID, "AccessKeySecret": stsSecret, "SecurityToken": stsToken, "Expiration": inAnHour()}
+}
+
+// anSTS stands in for STS: it gives keys for what is asked as it should be.
+func anSTS(t testing.TB) *sendertest.Server {
+	return sendertest.Serve(t, func(w http.ResponseWriter, r *http.Request) {
+		q := r.URL.Query()
+		refuse := func(code string) {
+			answerJSON(w, http.StatusBadRequest, map[string]string{"Code": code, "Message": "refused: " + oidcToken, "RequestId": "R-STS"})
+		}
+		switch {
+		case r.Method != http.MethodPost || q.Get("Version") != "2015-04-01" || q.Get("Format") != "JSON" || q.Get("Timestamp") == "":
+			refuse("InvalidParameter")
+			return
+		case r.Form.Get("RoleArn") != roleArn:
+			refuse("EntityNotExist.Role")
+			return
+		}
+		switch q.Get("Action") {
+		case "AssumeRole":
+			switch {
+			case q.Get("AccessKeyId") != sandbox.DefaultKeyID:
+				refuse("InvalidAccessKeyId.NotFound")
+				return
+			case q.Get("Signature") != signature(q, r.Form, sandbox.DefaultKeySecret):
+				refuse("SignatureDoesNotMatch")
+				return
+			}
+		case "AssumeRoleWithOIDC":
+			switch {
+			case q.Has("AccessKeyId") || q.Has("Signature"):
+				refuse("InvalidParameter")
+				return
+			case r.Form.Get("OIDCToken") != oidcToken || r.Form.Get("OIDCProviderArn") != providerArn:
+				refuse("AuthenticationFail.OIDCToken.Invalid")
+				return
+			}
+		default:
+			refuse("InvalidAction.NotFound")
+			return
+		}
+		answerJSON(w, http.StatusOK, map[string]any{"RequestId": "R-STS", "Credentials": stsKeys()})
+	})
+}
+
+// signature is Aliyun's signature 1.0 of a POST.
+func signature(query, form url.Values, secret string) string {
+	all := make(map[string]string)
+	for _, values := range []url.Values{query, form} {
+		for name := range values {
+			all[name] = values.Get(name)
+		}
+	}
+	delete(all, "Signature")
+	encode := func(s string) string { return strings.ReplaceAll(url.QueryEscape(s), "+", "%20") }
+	var pairs []string
+	for _, name := range slices.Sorted(maps.Keys(all)) {
+		pairs = append(pairs, encode(name)+"="+encode(all[name]))
+	}
+	mac := hmac.New(sha1.New, []byte(secret+"&"))
+	_, _ = io.WriteString(mac, "POST&%2F&"+encode(strings.Join(pairs, "&")))
+	return base64.StdEncoding.EncodeToString(mac.Sum(nil))
+}
+
+// anInstance stands in for an ECS instance's metadata, with IMDSv2 and perhaps
+// without anything older.
+func anInstance(t testing.TB, onlyV1, onlyV2 bool) *sendertest.Server {
+	const session = "ZQXsession"
+	return sendertest.Serve(t, func(w http.ResponseWriter, r *http.Request) {
+		const roles = "/latest/meta-data/ram/security-credentials/"
+		token := r.Header.Get("X-Aliyun-Ecs-Metadata-Token")
+		switch {
+		case r.Method == http.MethodPut && r.URL.Path == "/latest/api/token" && !onlyV1 && r.Header.Get("X-Aliyun-Ecs-Metadata-Token-Ttl-Seconds") != "":
+			_, _ = io.WriteString(w, session)
+		case r.Method != http.MethodGet || onlyV2 && token != session || onlyV1 && token != "":
+			w.WriteHeader(http.StatusForbidden)
+		case r.URL.Path == roles:
+			_, _ = io.WriteString(w, "my-role\n")
+		case r.URL.Path == roles+"my-role":
+			answer := stsKeys()
+			answer["Code"], answer["LastUpdated"] = "Success", inAnHour()
+			answerJSON(w, http.StatusOK, answer)
+		default:
+			w.WriteHeader(http.StatusNotFound)
+		}
+	})
+}
+
+func writeFile(t testing.TB, name, text string) string {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), name)
+	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return path
+}
+
+// with is an account without keys of its own.
+func with(endpoint string, c aliyun.Credentials) aliyun.Account {
+	return aliyun.Account{Credentials: c, RegionID: "cn-hangzhou", Endpoint: endpoint}
+}
+
+// bare gives the test an environment that sets up no keys.
+func bare(t *testing.T) (home string) {
+	for _, v := range os.Environ() {
+		if name, _, _ := strings.Cut(v, "="); strings.HasPrefix(name, "ALIBABA_CLOUD_") {
+			t.Setenv(name, "")
+		}
+	}
+	home = t.TempDir()
+	t.Setenv("HOME", home)
+	t.Setenv("USERPROFILE", home)
+	t.Setenv("ALIBABA_CLOUD_ECS_METADATA_DISABLED", "true")
+	return home
+}
+
+// TestWaysToKeys sends with the keys of each source: the sandbox verifies the
+// signatures.
+func TestWaysToKeys(t *testing.T) {
+	bare(t)
+	sts := anSTS(t)
+	_, endpoint := aSandbox(t)
+	roleOf := func(c aliyun.Credentials) aliyun.Credentials {
+		c.RoleArn, c.STSEndpoint = roleArn, sts.Endpoint
+		return c
+	}
+	instance := func(onlyV1, onlyV2 bool, c aliyun.Credentials) aliyun.Account {
+		c.Type = aliyun.ECSRAMRole
+		c.SetMetadata(anInstance(t, onlyV1, onlyV2).Endpoint)
+		return with(endpoint, c)
+	}
+	assume := options(endpoint)
+	assume.Credentials = roleOf(aliyun.Credentials{Type: aliyun.RAMRoleARN, Policy: `{"Version":"1"}`, ExternalID: "x y"})
+	for name, a := range map[string]aliyun.Account{
+		"file":                   with(endpoint, aliyun.Credentials{Type: aliyun.File, Path: sender.FilePath(writeFile(t, "keys.json", `{"accessKeyId":"next-id","accessKeySecret":"next-secret"}`))}),
+		"file, by name":          with(endpoint, aliyun.Credentials{Type: aliyun.File, Path: sender.FilePath(writeFile(t, "keys", "accessKeyId = next-id\naccessKeySecret = next-secret\n"))}),
+		"ram_role_arn":           assume,
+		"oidc_role_arn":          with(endpoint, roleOf(aliyun.Credentials{Type: aliyun.OIDCRoleARN, OIDCProviderArn: providerArn, OIDCTokenFile: sender.FilePath(writeFile(t, "token", oidcToken+"\n"))})),
+		"ecs_ram_role, IMDSv1":   instance(true, false, aliyun.Credentials{}),
+		"ecs_ram_role, IMDSv2":   instance(false, true, aliyun.Credentials{DisableIMDSv1: true}),
+		"ecs_ram_role, its name": instance(false, false, aliyun.Credentials{RoleName: "my-role"}),
+	} {
+		t.Run(name, func(t *testing.T) {
+			if problems := a.KeyProblems(); len(problems) > 0 {
+				t.Errorf("problems: %v", problems)
+			}
+			c := newClient(t, a)
+			for range 3 {
+				if err := send(t.Context(), c, form(phone)); err != nil {
+					t.Error(err)
+				}
+			}
+		})
+	}
+	if n := len(sts.Requests()); n != 2 {
+		t.Errorf("STS was asked %d times, want once for each role", n)
+	}
+	for _, r := range sts.Requests() {
+		if r.Body.Get("RoleSessionName") != "codeferry" || r.Body.Get("DurationSeconds") != "3600" || strings.Contains(r.URL.String(), "ZQX") {
+			t.Errorf("%s %v", r.URL, r.Body)
+		}
+	}
+}
+
+// TestDefaultChain finds keys where the SDK does.
+func TestDefaultChain(t *testing.T) {
+	sts := anSTS(t)
+	_, endpoint := aSandbox(t)
+	uri := sendertest.Serve(t, func(w http.ResponseWriter, _ *http.Request) { answerJSON(w, http.StatusOK, stsKeys()) })
+	own := fmt.Sprintf(`"access_key_id":%q,"access_key_secret":%q`, sandbox.DefaultKeyID, sandbox.DefaultKeySecret)
+	put := func(t *testing.T, path, text string) {
+		if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	cli := func(profiles string) func(*testing.T, string) {
+		return func(t *testing.T, home string) {
+			put(t, filepath.Join(home, ".aliyun", "config.json"), `{"current":"p","profiles":[`+profiles+`]}`)
+		}
+	}
+	section := func(text string) func(*testing.T, string) {
+		return func(t *testing.T, home string) { put(t, filepath.Join(home, ".alibabacloud", "credentials"), text) }
+	}
+	pair := "access_key_id = " + sandbox.DefaultKeyID + "\naccess_key_secret = " + sandbox.DefaultKeySecret + "\n"
+	env := func(pairs ...string) func(*testing.T, string) {
+		return func(t *testing.T, _ string) {
+			for i := 0; i < len(pairs); i += 2 {
+				t.Setenv("ALIBABA_CLOUD_"+pairs[i], pairs[i+1])
+			}
+		}
+	}
+	ok, down, out := "", "account-down", "unavailable"
+	for _, c := range []struct {
+		name  string
+		setUp func(t *testing.T, home string)
+		want  string
+	}{
+		{"nothing", func(*testing.T, string) {}, out},
+		{"environment", env("ACCESS_KEY_ID", sandbox.DefaultKeyID, "ACCESS_KEY_SECRET", sandbox.DefaultKeySecret), ok},
+		{"environment, STS", env("ACCESS_KEY_ID", stsID, "ACCESS_KEY_SECRET", stsSecret, "SECURITY_TOKEN", stsToken), ok},
+		{"environment, half", env("ACCESS_KEY_ID", stsID, "ROLE_ARN", roleArn), down},
+		{"OIDC", env("ROLE_ARN", roleArn, "OIDC_PROVIDER_ARN", providerArn, "OIDC_TOKEN_FILE", writeFile(t, "token", oidcToken)), ok},
+		{"OIDC, no token", env("ROLE_ARN", roleArn, "OIDC_PROVIDER_ARN", providerArn, "OIDC_TOKEN_FILE", "/nowhere/token"), out},
+		{"OIDC, another role", env("ROLE_ARN", roleArn+"x", "OIDC_PROVIDER_ARN", providerArn, "OIDC_TOKEN_FILE", writeFile(t, "token", oidcToken)), down},
+		{"CLI, AK", cli(`{"name":"p","mode":"AK",` + own + `}`), ok},
+		{"CLI, half an AK", cli(`{"name":"p","mode":"AK"}`), down},
+		{"CLI, StsToken", cli(fmt.Sprintf(`{"name":"p","mode":"StsToken","access_key_id":%q,"access_key_secret":%q,"sts_token":%q}`, stsID, stsSecret, stsToken)), ok},
+		{"CLI, RamRoleArn", cli(`{"name":"p","mode":"RamRoleArn","ram_role_arn":"` + roleArn + `",` + own + `}`), ok},
+		{"CLI, ChainableRamRoleArn", cli(`{"name":"q","mode":"AK",` + own + `},{"name":"p","mode":"ChainableRamRoleArn","source_profile":"q","ram_role_arn":"` + roleArn + `"}`), ok},
+		{"CLI, on itself", cli(`{"name":"p","mode":"ChainableRamRoleArn","source_profile":"p","ram_role_arn":"` + roleArn + `"}`), down},
+		{"CLI, on nothing", cli(`{"name":"p","mode":"ChainableRamRoleArn","source_profile":"q"}`), down},
+		{"CLI, OIDC", cli(`{"name":"p","mode":"OIDC","ram_role_arn":"` + roleArn + `","oidc_provider_arn":"` + providerArn + `","oidc_token_file":"` + writeFile(t, "token", oidcToken) + `"}`), ok},
+		{"CLI, another mode", cli(`{"name":"p","mode":"CloudSSO"}`), down},
+		{"CLI, no such profile", cli(`{"name":"q","mode":"AK",` + own + `}`), out},
+		{"CLI, broken", cli(`{"ZQX`), down},
+		{"file", section("[default]\ntype = access_key\n" + pair), ok},
+		{"file, role", section("[default]\ntype = ram_role_arn\nrole_arn = " + roleArn + "\nrole_session_name = me\n" + pair), ok},
+		{"file, role without keys", section("[default]\ntype = ram_role_arn\nrole_arn = " + roleArn + "\n"), down},
+		{"file, another type", section("[default]\ntype = bearer\n"), down},
+		{"file, broken", section("ZQX"), down},
+		{"URI", env("CREDENTIALS_URI", uri.Endpoint), ok},
+		{"URI that is no good", env("CREDENTIALS_URI", "http://127.0.0.1:1/ZQX"), out},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			c.setUp(t, bare(t))
+			a := with(endpoint, aliyun.Credentials{Type: aliyun.DefaultChain, STSEndpoint: sts.Endpoint})
+			err := send(t.Context(), newClient(t, a), form(phone))
+			got := ok
+			if err != nil {
+				got = sender.AsError(err).Class.String()
+				sendertest.Hides(t, err, append(private, "ZQX", sandbox.DefaultKeySecret)...)
+			}
+			if got != c.want {
+				t.Errorf("got %v, want %q", err, c.want)
+			}
+		})
+	}
+	t.Run("ECS", func(t *testing.T) {
+		bare(t)
+		t.Setenv("ALIBABA_CLOUD_ECS_METADATA_DISABLED", "")
+		c := aliyun.Credentials{Type: aliyun.DefaultChain}
+		c.SetMetadata(anInstance(t, false, true).Endpoint)
+		if err := send(t.Context(), newClient(t, with(endpoint, c)), form(phone)); err != nil {
+			t.Error(err)
+		}
+	})
+}
+
+// TestSourcesThatFail: no message has left where there are no keys, and no error
+// shows anything of the answer.
+func TestSourcesThatFail(t *testing.T) {
+	bare(t)
+	sb, endpoint := aSandbox(t)
+	expired := stsKeys()
+	expired["Expiration"] = "2020-01-01T00:00:00Z"
+	asJSON := func(v any) string {
+		b, err := json.Marshal(v)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return string(b)
+	}
+	refusal := func(code string) string {
+		return `{"Code":"` + code + `","Message":"no ` + oidcToken + `","RequestId":"R"}`
+	}
+	for _, c := range []struct {
+		name   string
+		status int
+		body   string
+		// sts and ecs are what each source makes of it.
+		sts, ecs sender.Class
+	}{
+		{"no such role", 404, refusal("EntityNotExist.Role"), sender.AccountDown, sender.AccountDown},
+		{"not allowed", 403, refusal("NoPermission"), sender.AccountDown, sender.Unavailable},
+		{"wrong keys", 404, refusal("InvalidAccessKeyId.NotFound"), sender.AccountDown, sender.AccountDown},
+		{"too fast", 400, refusal("Throttling.User"), sender.Unavailable, sender.Unavailable},
+		{"out", 503, refusal("ServiceUnavailable"), sender.Unavailable, sender.Unavailable},
+		{"no JSON", 200, "<ZQX>", sender.Unavailable, sender.Unavailable},
+		{"nothing", 200, "{}", sender.Unavailable, sender.Unavailable},
+		{"null", 200, `{"Credentials":null,"Code":null,"AccessKeyId":null}`, sender.Unavailable, sender.Unavailable},
+		{"no end", 200, asJSON(map[string]any{"Credentials": map[string]string{"AccessKeyId": "ZQX", "AccessKeySecret": "ZQX", "SecurityToken": "ZQX"}, "AccessKeyId": "ZQX", "AccessKeySecret": "ZQX", "SecurityToken": "ZQX"}), sender.Unavailable, sender.Unavailable},
+		{"over", 200, asJSON(map[string]any{"Credentials": expired, "AccessKeyId": "ZQX", "AccessKeySecret": "ZQX", "SecurityToken": "ZQX", "Expiration": expired["Expiration"]}), sender.Unavailable, sender.Unavailable},
+		{"no success", 200, `{"Code":"Failed"}`, sender.Unavailable, sender.Unavailable},
+	} {
+		srv := sendertest.Serve(t, func(w http.ResponseWriter, r *http.Request) {
+			token := r.Form.Get("OIDCToken") // an answer repeats what it was sent
+			sendertest.Answer(c.status, strings.ReplaceAll(c.body, oidcToken, token))(w, r)
+		})
+		assume := options(endpoint)
+		assume.Credentials = aliyun.Credentials{Type: aliyun.RAMRoleARN, RoleArn: roleArn, STSEndpoint: srv.Endpoint}
+		oidc := with(endpoint, aliyun.Credentials{
+			Type: aliyun.OIDCRoleARN, RoleArn: roleArn, OIDCProviderArn: providerArn, STSEndpoint: srv.Endpoint,
+			OIDCTokenFile: sender.FilePath(writeFile(t, "token", oidcToken)),
+		})
+		ecs := with(endpoint, aliyun.Credentials{Type: aliyun.ECSRAMRole, RoleName: "my-role"})
+		ecs.Credentials.SetMetadata(srv.Endpoint)
+		for kind, a := range map[string]aliyun.Account{"sts": assume, "oidc": oidc, "ecs": ecs} {
+			t.Run(c.name+", "+kind, func(t *testing.T) {
+				want := c.sts
+				if kind == "ecs" {
+					want = c.ecs
+				}
+				err := send(t.Context(), newClient(t, a), form(phone))
+				sendertest.Want(t, err, want)
+				sendertest.Hides(t, err, append(private, "ZQX", stsSecret)...)
+			})
+		}
+	}
+	for name, serve := range map[string]func(testing.TB) *sendertest.Server{
+		"no connection": func(testing.TB) *sendertest.Server { return &sendertest.Server{Endpoint: "http://127.0.0.1:1"} },
+		"cut":           raw(func(c *sendertest.Conn) { c.ReadRequest() }),
+		"no answer":     raw(func(c *sendertest.Conn) { c.Wait() }),
+	} {
+		t.Run(name, func(t *testing.T) {
+			srv := serve(t)
+			assume := options(endpoint)
+			assume.Credentials = aliyun.Credentials{Type: aliyun.RAMRoleARN, RoleArn: roleArn, STSEndpoint: srv.Endpoint}
+			ecs := with(endpoint, aliyun.Credentials{Type: aliyun.ECSRAMRole})
+			ecs.Credentials.SetMetadata(srv.Endpoint)
+			for _, a := range []aliyun.Account{assume, ecs} {
+				a.Timeout = time.Second
+				sendertest.Want(t, send(t.Context(), newClient(t, a), form(phone)), sender.Unavailable)
+			}
+		})
+	}
+	if n := sb.Requests()["SendSms"]; n != 0 {
+		t.Errorf("%d messages have left", n)
+	}
+}
+
+// TestRotationUnderLoad changes a file while hundreds send: no message fails, not
+// even while the file is half written, and the last ones have the new keys.
+func TestRotationUnderLoad(t *testing.T) {
+	const senders = 100
+	texts := []string{
+		`{"accessKeyId":"` + sandbox.DefaultKeyID + `","accessKeySecret":"` + sandbox.DefaultKeySecret + `"}`,
+		`{"accessKeyId":"next-id","accessKeySecret":"next-secret"}`,
+	}
+	path := writeFile(t, "keys.json", texts[0])
+	var used [2]atomic.Int64
+	srv := sendertest.Serve(t, func(w http.ResponseWriter, r *http.Request) {
+		q := r.URL.Query()
+		for i, secret := range []string{sandbox.DefaultKeySecret, "next-secret"} {
+			if q.Get("AccessKeyId") == []string{sandbox.DefaultKeyID, "next-id"}[i] && q.Get("Signature") == signature(q, r.Form, secret) {
+				used[i].Add(1)
+				answerJSON(w, http.StatusOK, map[string]string{"Code": "OK"})
+				return
+			}
+		}
+		answerJSON(w, http.StatusBadRequest, map[string]string{"Code": "SignatureDoesNotMatch"})
+	})
+	c := newClient(t, with(srv.Endpoint, aliyun.Credentials{Type: aliyun.File, Path: sender.FilePath(path)}))
+	var late atomic.Int64 // every look at the clock is a second later
+	start := time.Now()
+	c.SetClock(func() time.Time { return start.Add(time.Duration(late.Add(1)) * time.Second) })
+	if err := send(t.Context(), c, form(phone)); err != nil {
+		t.Fatal(err)
+	}
+	stop := make(chan struct{})
+	var all sync.WaitGroup
+	for range senders {
+		all.Go(func() {
+			for {
+				if err := send(t.Context(), c, form(phone)); err != nil {
+					t.Error(err)
+					return
+				}
+				select {
+				case <-stop:
+					return
+				default:
+				}
+			}
+		})
+	}
+	write := func(text string) {
+		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+			t.Error(err)
+		}
+	}
+	sent := func() int64 { return used[0].Load() + used[1].Load() }
+	for i := range 20 {
+		text := texts[(i+1)%2]
+		if i%2 == 0 { // by rename, and in place with a pause in its middle
+			next := path + ".next"
+			if err := os.WriteFile(next, []byte(text), 0o600); err != nil {
+				t.Fatal(err)
+			}
+			if err := os.Rename(next, path); err != nil {
+				t.Fatal(err)
+			}
+		} else {
+			write(text[:len(text)/2])
+		}
+		for n := sent(); sent() < n+senders/4 && !t.Failed(); {
+			if err := send(t.Context(), c, form(phone)); err != nil {
+				t.Error(err)
+			}
+		}
+		write(text)
+	}
+	write(texts[1])
+	close(stop)
+	all.Wait()
+	before := used[1].Load()
+	if err := send(t.Context(), c, form(phone)); err != nil || used[1].Load() != before+1 {
+		t.Errorf("the last message has not got the last keys: %v", err)
+	}
+	if used[0].Load() == 0 || before == 0 {
+		t.Errorf("%d and %d messages with each pair", used[0].Load(), before)
+	}
+}
+
+// TestRefusedKeysAreAskedForAgain: the message fails, and is not sent a second
+// time; the next one has new keys.
+func TestRefusedKeysAreAskedForAgain(t *testing.T) {
+	bare(t)
+	for _, code := range []string{"InvalidAccessKeyId.NotFound", "InvalidSecurityToken.Expired", "SignatureDoesNotMatch", "Forbidden.RAM"} {
+		t.Run(code, func(t *testing.T) {
+			sts := anSTS(t)
+			answers := 0
+			srv := sendertest.Serve(t, func(w http.ResponseWriter, _ *http.Request) {
+				if answers++; answers == 2 {
+					answerJSON(w, http.StatusForbidden, map[string]string{"Code": code})
+					return
+				}
+				answerJSON(w, http.StatusOK, map[string]string{"Code": "OK"})
+			})
+			a := options(srv.Endpoint)
+			a.Credentials = aliyun.Credentials{Type: aliyun.RAMRoleARN, RoleArn: roleArn, STSEndpoint: sts.Endpoint}
+			c := newClient(t, a)
+			for i, fails := range []bool{false, true, false, false} {
+				if err := send(t.Context(), c, form(phone)); (err != nil) != fails {
+					t.Errorf("message %d: %v", i, err)
+				}
+			}
+			want := 2
+			if code == "Forbidden.RAM" {
+				want = 1 // new keys would not be allowed more
+			}
+			if n := len(sts.Requests()); n != want || len(srv.Requests()) != 4 {
+				t.Errorf("STS was asked %d times, %d messages left; want %d and 4", n, len(srv.Requests()), want)
+			}
+		})
+	}
+}
+
+// TestKeysOfEverySourceDontShow prints clients that hold keys, in every way.
+func TestKeysOfEverySourceDontShow(t *testing.T) {
+	bare(t)
+	t.Setenv("ALIBABA_CLOUD_ACCESS_KEY_ID", stsID)
+	t.Setenv("ALIBABA_CLOUD_ACCESS_KEY_SECRET", stsSecret)
+	t.Setenv("ALIBABA_CLOUD_SECURITY_TOKEN", stsToken)
+	_, endpoint := aSandbox(t)
+	static := with(endpoint, aliyun.Credentials{})
+	static.AccessKeyID, static.AccessKeySecret, static.SecurityToken = stsID, stsSecret, stsToken
+	text := fmt.Sprintf(`{"accessKeyId":%q,"accessKeySecret":%q,"securityToken":%q}`, stsID, stsSecret, stsToken)
+	for name, a := range map[string]aliyun.Account{
+		"static": static,
+		"file":   with(endpoint, aliyun.Credentials{Type: aliyun.File, Path: sender.FilePath(writeFile(t, "keys", text))}),
+		"chain":  with(endpoint, aliyun.Credentials{Type: aliyun.DefaultChain}),
+	} {
+		c := newClient(t, a)
+		if err := send(t.Context(), c, form(phone)); err != nil {
+			t.Errorf("%s: %v", name, err)
+		}
+		type holder struct { // as a connector holds one
+			client *aliyun.Client
+		}
+		var shown strings.Builder
+		logger := zerolog.New(&shown)
+		for _, v := range []any{c, *c, a, &a, a.Credentials, holder{client: c}, []any{c, a}} {
+			for _, verb := range []string{"%v", "%+v", "%#v", "%s", "%q", "%x", "%X", "%d"} {
+				fmt.Fprintf(&shown, verb+"\n", v)
+			}
+			b, err := json.Marshal(v)
+			if err != nil {
+				t.Error(err)
+			}
+			shown.Write(b)
+			logger.Info().Interface("v", v).Any("w", v).Msg("")
+		}
+		sendertest.Hides(t, fmt.Errorf("%s", shown.String()), "ZQX", fmt.Sprintf("%x", "ZQX"), fmt.Sprintf("%X", "ZQX"))
+	}
+}
+
+func TestKeyProblems(t *testing.T) {
+	bare(t)
+	role := func(change func(*aliyun.Credentials)) aliyun.Account {
+		c := aliyun.Credentials{Type: aliyun.OIDCRoleARN, RoleArn: roleArn, OIDCProviderArn: providerArn, OIDCTokenFile: "/token"}
+		change(&c)
+		return aliyun.Account{Credentials: c}
+	}
+	keyed := func(c aliyun.Credentials) aliyun.Account {
+		return aliyun.Account{AccessKeyID: "ZQX", AccessKeySecret: "ZQX", Credentials: c}
+	}
+	only := func(c aliyun.Credentials) aliyun.Account { return aliyun.Account{Credentials: c} }
+	for _, c := range []struct {
+		name    string
+		account aliyun.Account
+		want    string
+	}{
+		{"keys", keyed(aliyun.Credentials{}), ""},
+		{"nothing", aliyun.Account{}, "accessKeyId accessKeySecret"},
+		{"half", aliyun.Account{AccessKeyID: "ZQX"}, "accessKeySecret"},
+		{"default", only(aliyun.Credentials{Type: "default"}), ""},
+		{"default beside keys", keyed(aliyun.Credentials{Type: "default"}), "accessKeyId accessKeySecret"},
+		{"default beside a token", aliyun.Account{SecurityToken: "ZQX", Credentials: aliyun.Credentials{Type: "default"}}, "securityToken"},
+		{"no type", only(aliyun.Credentials{RoleArn: roleArn}), "credentials.type"},
+		{"another type", only(aliyun.Credentials{Type: "ram-role-arn"}), "credentials.type"},
+		{"file", only(aliyun.Credentials{Type: "file", Path: "/keys"}), ""},
+		{"file without a path", only(aliyun.Credentials{Type: "file"}), "credentials.path"},
+		{"a field of another type", only(aliyun.Credentials{Type: "ecs_ram_role", Path: "/keys", DurationSeconds: 900}), "credentials.path credentials.durationSeconds"},
+		{"ecs_ram_role", only(aliyun.Credentials{Type: "ecs_ram_role", RoleName: "x", DisableIMDSv1: true}), ""},
+		{"ram_role_arn", keyed(aliyun.Credentials{Type: "ram_role_arn", RoleArn: roleArn, DurationSeconds: 900, RoleSessionName: "a.b@c-d_e"}), ""},
+		{"ram_role_arn without keys", only(aliyun.Credentials{Type: "ram_role_arn", RoleArn: roleArn}), "accessKeyId accessKeySecret"},
+		{"ram_role_arn without a role", keyed(aliyun.Credentials{Type: "ram_role_arn"}), "credentials.roleArn"},
+		{"oidc_role_arn", role(func(*aliyun.Credentials) {}), ""},
+		{"oidc_role_arn without anything", only(aliyun.Credentials{Type: "oidc_role_arn"}), "credentials.roleArn credentials.oidcProviderArn credentials.oidcTokenFile"},
+		{"roleArn", role(func(c *aliyun.Credentials) { c.RoleArn = "codeferry" }), "credentials.roleArn"},
+		{"oidcProviderArn", role(func(c *aliyun.Credentials) { c.OIDCProviderArn = roleArn }), "credentials.oidcProviderArn"},
+		{"roleSessionName", role(func(c *aliyun.Credentials) { c.RoleSessionName = "a b" }), "credentials.roleSessionName"},
+		{"durationSeconds, few", role(func(c *aliyun.Credentials) { c.DurationSeconds = 899 }), "credentials.durationSeconds"},
+		{"durationSeconds, many", role(func(c *aliyun.Credentials) { c.DurationSeconds = 43201 }), "credentials.durationSeconds"},
+		{"stsEndpoint", role(func(c *aliyun.Credentials) { c.STSEndpoint = "ftp://x" }), "credentials.stsEndpoint"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			var paths []string
+			for _, p := range c.account.KeyProblems() {
+				paths = append(paths, p.Path)
+				if p.Text == "" || strings.Contains(p.Text, "ZQX") {
+					t.Errorf("%s: %q", p.Path, p.Text)
+				}
+			}
+			if got := strings.Join(paths, " "); got != c.want {
+				t.Errorf("got %v, want problems of %q", c.account.KeyProblems(), c.want)
+			}
+		})
+	}
+	t.Run("RRSA's environment", func(t *testing.T) {
+		t.Setenv("ALIBABA_CLOUD_ROLE_ARN", roleArn)
+		t.Setenv("ALIBABA_CLOUD_OIDC_PROVIDER_ARN", providerArn)
+		t.Setenv("ALIBABA_CLOUD_OIDC_TOKEN_FILE", "/token")
+		a := only(aliyun.Credentials{Type: "oidc_role_arn"})
+		if problems := a.KeyProblems(); len(problems) > 0 {
+			t.Error(problems)
+		}
+	})
+}

@@ -1,0 +1,154 @@
+package aliyun
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/url"
+	"strings"
+	"time"
+
+	"github.com/codeferry/codeferry/sender"
+)
+
+// metadataURL is where an ECS instance finds its own metadata.
+const metadataURL = "http://100.100.100.200"
+
+// metadataConnect bounds the way to the metadata, which is on the same machine:
+// elsewhere nobody answers.
+const metadataConnect = time.Second
+
+// instance is an ECS instance with a RAM role.
+type instance struct {
+	// role is its name; empty for the one that the instance has.
+	role string
+	// onlyV2 forbids to go on without a session token.
+	onlyV2   bool
+	metadata string
+}
+
+// instanceRole is a source of the keys of an ECS instance's role.
+func instanceRole(i instance) source {
+	return func(ctx context.Context) (*keys, *sender.Error) {
+		client := plainClient()
+		token, err := i.sessionToken(ctx, client)
+		if err != nil {
+			return nil, metadataError(err)
+		}
+		role := i.role
+		if role == "" {
+			names, err := i.get(ctx, client, rolesPath, token)
+			if err != nil {
+				return nil, metadataError(err)
+			}
+			role, _, _ = strings.Cut(strings.TrimSpace(string(names)), "\n")
+		}
+		answer, err := i.get(ctx, client, rolesPath+url.PathEscape(strings.TrimSpace(role)), token)
+		if err != nil {
+			return nil, metadataError(err)
+		}
+		return answeredKeys("ecs_ram_role", answer)
+	}
+}
+
+const (
+	tokenPath = "/latest/api/token" //nolint:gosec // a path
+	rolesPath = "/latest/meta-data/ram/security-credentials/"
+	// tokenSeconds is how long a session token is good; it is used at once.
+	tokenSeconds = "60"
+)
+
+// sessionToken asks for a token of IMDSv2, which an instance may demand; empty
+// where the metadata has none.
+func (i instance) sessionToken(ctx context.Context, client *http.Client) (string, error) {
+	token, err := exchange(ctx, client, http.MethodPut, i.metadata+tokenPath, "X-aliyun-ecs-metadata-token-ttl-seconds", tokenSeconds)
+	var status statusError
+	if errors.As(err, &status) && !i.onlyV2 {
+		return "", nil
+	}
+	return strings.TrimSpace(string(token)), err
+}
+
+func (i instance) get(ctx context.Context, client *http.Client, path, token string) ([]byte, error) {
+	return exchange(ctx, client, http.MethodGet, i.metadata+path, "X-aliyun-ecs-metadata-token", token)
+}
+
+// keyURI is a source of the keys that a URI gives.
+func keyURI(uri string) source {
+	return func(ctx context.Context) (*keys, *sender.Error) {
+		answer, err := exchange(ctx, plainClient(), http.MethodGet, uri, "", "")
+		if err != nil {
+			return nil, noKeys(sender.Unavailable, envCredentialsURI+" gives no keys: "+cause(err))
+		}
+		return answeredKeys("credentials_uri", answer)
+	}
+}
+
+// plainClient returns a client for what is on this machine: no proxy between, no
+// redirect elsewhere, and no connection that stays.
+func plainClient() *http.Client {
+	return &http.Client{
+		Transport: &http.Transport{
+			DialContext:       (&net.Dialer{Timeout: metadataConnect}).DialContext,
+			DisableKeepAlives: true,
+		},
+		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+	}
+}
+
+// statusError is an answer with a status other than 200.
+type statusError int
+
+func (e statusError) Error() string { return fmt.Sprintf("the answer has HTTP status %d", int(e)) }
+
+// exchange makes a request with a header, which may be empty, and reads the answer.
+func exchange(ctx context.Context, client *http.Client, method, uri, header, value string) ([]byte, error) {
+	req, err := http.NewRequestWithContext(ctx, method, uri, http.NoBody) //nolint:gosec // the environment names it, as the SDK has it
+	if err != nil {
+		return nil, errors.New("the address makes no URL")
+	}
+	if value != "" {
+		req.Header.Set(header, value)
+	}
+	resp, err := client.Do(req) //nolint:gosec // likewise
+	if err != nil {
+		return nil, err
+	}
+	defer func() { _ = resp.Body.Close() }()
+	if resp.StatusCode != http.StatusOK {
+		return nil, statusError(resp.StatusCode)
+	}
+	return io.ReadAll(io.LimitReader(resp.Body, maxAnswer))
+}
+
+// metadataError classes what the metadata says: 404 is its word for no such role.
+func metadataError(err error) *sender.Error {
+	var status statusError
+	if errors.As(err, &status) && status == http.StatusNotFound {
+		return noKeys(sender.AccountDown, "the ECS instance has no such RAM role")
+	}
+	return noKeys(sender.Unavailable, "the metadata of the ECS instance gives no keys: "+cause(err))
+}
+
+// answeredKeys takes the keys out of an answer of the metadata or a URI. Code is
+// the metadata's own, and a URI need not have it.
+func answeredKeys(provider string, answer []byte) (*keys, *sender.Error) {
+	var a struct {
+		AccessKeyID     string `json:"AccessKeyId"`
+		AccessKeySecret string
+		SecurityToken   string
+		Expiration      string
+		Code            string
+	}
+	if json.Unmarshal(answer, &a) != nil {
+		return nil, noKeys(sender.Unavailable, "the answer to the request for keys ("+provider+") is not the JSON that it should be")
+	}
+	if a.Code != "" && a.Code != "Success" {
+		return nil, noKeys(sender.Unavailable, "the answer to the request for keys ("+provider+") is no success")
+	}
+	return session(provider, a.AccessKeyID, a.AccessKeySecret, a.SecurityToken, a.Expiration)
+}

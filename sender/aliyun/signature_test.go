@@ -1,0 +1,101 @@
+package aliyun_test
+
+import (
+	"maps"
+	"math/rand/v2"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/aliyun/alibaba-cloud-sdk-go/services/dm"
+
+	"github.com/codeferry/codeferry/internal/sandbox"
+	"github.com/codeferry/codeferry/sender"
+	"github.com/codeferry/codeferry/sender/aliyun"
+	"github.com/codeferry/codeferry/sender/internal/sendertest"
+)
+
+// TestSignature sends random parameters to the stand-in, which verifies every
+// signature by code of its own.
+func TestSignature(t *testing.T) {
+	seed := uint64(time.Now().UnixNano())
+	t.Logf("seed %d", seed)
+	sb, endpoint := sendertest.Sandbox(t, sandbox.Options{Keys: []sandbox.Key{
+		{ID: "testid", Secret: "testsecret"},
+		{ID: "STS.id", Secret: "a secret&+/=%", SecurityToken: "CAIS+to/ken==%20 ~*"},
+	}})
+	sts := options(endpoint)
+	sts.AccessKeyID, sts.AccessKeySecret, sts.SecurityToken = "STS.id", "a secret&+/=%", "CAIS+to/ken==%20 ~*"
+	const workers, each = 8, 300
+	var all sync.WaitGroup
+	for name, o := range map[string]aliyun.Account{"key": options(endpoint), "STS": sts} {
+		c := newClient(t, o)
+		for w := range workers {
+			r := rand.New(rand.NewPCG(seed, uint64(w)))
+			all.Go(func() {
+				for range each {
+					params := randomParams(r)
+					kept := maps.Clone(params)
+					resp := dm.CreateDescAccountSummaryResponse()
+					if err := c.Do(t.Context(), dm.CreateDescAccountSummaryRequest(), params, resp); err != nil || resp.DailyQuota != 2000 {
+						t.Errorf("%s, seed %d: %v for %q", name, seed, err, params)
+						return
+					}
+					if !maps.Equal(params, kept) {
+						t.Errorf("seed %d: the caller's map was changed: %q, was %q", seed, params, kept)
+						return
+					}
+				}
+			})
+		}
+	}
+	all.Wait()
+	if n := sb.Requests()["DescAccountSummary"]; n != 2*workers*each {
+		t.Errorf("%d requests, want %d", n, 2*workers*each)
+	}
+}
+
+// alphabet has all that is encoded in one way or another.
+var alphabet = []string{
+	"a", "Z", "0", "9", "-", "_", ".", "~", " ", "+", "*", "%", "%20", "%2B", "&", "=", "&amp;", "?", "/", "#", ":", ";", "@", "!", "$",
+	"'", "(", ")", ",", "[", "]", "{", "}", "|", "\\", "^", "`", "\"", "<", ">", "\t", "\r\n", "\n", "\x00", "\x7f", "\xff", "é", "码", "🚢", "\u2028",
+}
+
+func randomParams(r *rand.Rand) map[string]string {
+	params := make(map[string]string)
+	for range r.IntN(8) {
+		params["P."+randomText(r)] = randomText(r)
+	}
+	return params
+}
+
+func randomText(r *rand.Rand) string {
+	var b strings.Builder
+	for range r.IntN(20) {
+		b.WriteString(alphabet[r.IntN(len(alphabet))])
+	}
+	return b.String()
+}
+
+func TestKeysThatAreWrong(t *testing.T) {
+	_, endpoint := sendertest.Sandbox(t, sandbox.Options{Keys: []sandbox.Key{
+		{ID: "testid", Secret: "testsecret"}, {ID: "STS.id", Secret: "testsecret", SecurityToken: "token"},
+	}})
+	for _, c := range []struct{ name, id, secret, token, want string }{
+		{"secret", "testid", "wrong-secret", "", "SignatureDoesNotMatch"},
+		{"id", "nobody", "testsecret", "", "InvalidAccessKeyId.NotFound"},
+		{"token", "STS.id", "testsecret", "wrong-token", "InvalidSecurityToken.MismatchWithAccessKey"},
+		{"no token", "STS.id", "testsecret", "", "MissingSecurityToken"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			o := options(endpoint)
+			o.AccessKeyID, o.AccessKeySecret, o.SecurityToken = sender.Secret(c.id), sender.Secret(c.secret), sender.Secret(c.token)
+			err := send(t.Context(), newClient(t, o), form(phone))
+			if e := sendertest.Want(t, err, sender.AccountDown); e.Code != c.want || e.RequestID == "" {
+				t.Errorf("got %+v, want %s", e, c.want)
+			}
+			sendertest.Hides(t, err, append(private, "testsecret", "wrong-secret", "wrong-token")...)
+		})
+	}
+}
