@@ -1,0 +1,130 @@
+package sendgrid
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"strconv"
+	"time"
+
+	"github.com/codeferry/codeferry/sender"
+)
+
+// answer is what came back, of whatever status.
+type answer struct {
+	status int
+	header http.Header
+	body   []byte
+	// broken is why the body is not whole.
+	broken  error
+	private private
+}
+
+// messageID returns SendGrid's name for the mail: the beginning of the sg_message_id
+// of its events.
+func (a *answer) messageID() string { return line(a.header.Get("X-Message-Id")) }
+
+// accepted tells whether SendGrid has taken the mail: a 202 that names the mail or
+// has no body, as SendGrid's has none. A 200 is none: it is SendGrid's answer in
+// sandbox mode, where it delivers nothing, and everyone else's to anything.
+func (a *answer) accepted() bool {
+	if a.status != http.StatusAccepted {
+		return false
+	}
+	return a.messageID() != "" || a.broken == nil && len(bytes.TrimSpace(a.body)) == 0
+}
+
+// fault is one of the errors in an answer.
+type fault struct {
+	// field is the part of the request that it is about, such as
+	// personalizations.0.to.0.email; empty for none.
+	field   string
+	message string
+}
+
+// faults reads the errors of an answer: {"errors": [{"message", "field", "help"}]}.
+// In some answers of older parts of the API an error is a mere string. There are
+// none where the answer is not SendGrid's.
+func (a *answer) faults() []fault {
+	var body struct {
+		Errors []any `json:"errors"`
+	}
+	if a.broken != nil || json.Unmarshal(a.body, &body) != nil {
+		return nil
+	}
+	var out []fault
+	for _, e := range body.Errors {
+		switch e := e.(type) {
+		case string:
+			out = append(out, fault{message: e})
+		case map[string]any:
+			message, ok := e["message"].(string)
+			if field, _ := e["field"].(string); ok {
+				out = append(out, fault{field: field, message: message})
+			}
+		}
+	}
+	return out
+}
+
+// refusal classes an answer that is no success.
+func (a *answer) refusal() *sender.Error {
+	faults := a.faults()
+	row, about := classify(a.status, faults)
+	if row == nil {
+		return a.strange()
+	}
+	e := &sender.Error{Class: row.class, Code: row.code, Detail: a.private.clean(about.String())}
+	if e.Detail == "" {
+		e.Detail = a.said()
+	}
+	if e.Class == sender.Throttled {
+		e.RetryAfter = a.retryAfter(time.Now())
+	}
+	return e
+}
+
+func (f fault) String() string {
+	if f.field == "" || f.message == "" {
+		return f.message
+	}
+	return f.field + ": " + f.message
+}
+
+// strange is doubt: the answer is not one that SendGrid gives, or not one that
+// says whether the mail was taken.
+func (a *answer) strange() *sender.Error {
+	detail := a.said() + ", which says nothing of what became of the request"
+	if faults := a.faults(); len(faults) > 0 {
+		detail = a.private.clean(a.said() + ": " + faults[0].String())
+	}
+	return &sender.Error{Class: sender.Unknown, Code: fmt.Sprintf("HTTP.%d", a.status), Detail: detail}
+}
+
+func (a *answer) said() string {
+	return fmt.Sprintf("the answer is %d %s", a.status, http.StatusText(a.status))
+}
+
+// maxRetryAfter bounds what an answer may ask for.
+const maxRetryAfter = time.Hour
+
+// retryAfter reads how long to wait: from Retry-After, seconds or a date (RFC 9110,
+// 10.2.3), and from X-RateLimit-Reset, the second since 1970 in which the limit is
+// over; by the provider's clock where it tells it.
+func (a *answer) retryAfter(now time.Time) time.Duration {
+	if at, err := http.ParseTime(a.header.Get("Date")); err == nil {
+		now = at
+	}
+	var d time.Duration
+	v := a.header.Get("Retry-After")
+	if seconds, err := strconv.ParseUint(v, 10, 16); err == nil {
+		d = time.Duration(seconds) * time.Second
+	} else if at, err := http.ParseTime(v); err == nil {
+		d = at.Sub(now)
+	}
+	if second, err := strconv.ParseInt(a.header.Get("X-RateLimit-Reset"), 10, 64); err == nil {
+		d = max(d, time.Unix(second, 0).Sub(now))
+	}
+	return min(max(d, 0), maxRetryAfter)
+}

@@ -1,0 +1,62 @@
+package sendgrid
+
+import (
+	"net/http"
+	"slices"
+	"strings"
+	"testing"
+	"unicode/utf8"
+
+	"github.com/codeferry/codeferry/sender"
+)
+
+// FuzzAnswer: whatever comes back, only a 202 is a success, and an error is one
+// line without anything private.
+func FuzzAnswer(f *testing.F) {
+	const to, code, key = "alice@example.com", "Qx7z9K", "SG.id.secret"
+	for _, status := range []int{200, 202, 302, 400, 401, 403, 413, 429, 451, 500} {
+		for _, body := range []string{
+			"", "<html>", `{"errors":[{"message":"no ` + to + `","field":"from.email","help":null}]}`, `{"errors":["` + code + `"]}`,
+			`{"errors":[{"message":"Qx7z9\u004b \u0000 \ud800","field":"SG.id.secret"}]}`, `{"errors":[{"message":"","field":"from"}]}`,
+		} {
+			f.Add(status, body, "M-1", "1392815263", "5", true)
+			f.Add(status, body, "", "-1", "Fri, 31 Dec 9999 23:59:59 GMT", false)
+		}
+	}
+	f.Fuzz(func(t *testing.T, status int, body, id, reset, retry string, whole bool) {
+		a := &answer{status: status, header: make(http.Header), body: []byte(body), private: private{
+			to: to, key: key, content: []string{"SignIn: " + code, "Your code is " + code},
+		}}
+		a.header.Set("X-Message-Id", id)
+		a.header.Set("X-RateLimit-Reset", reset)
+		a.header.Set("Retry-After", retry)
+		if !whole {
+			a.broken = http.ErrBodyReadAfterClose
+		}
+		if a.accepted() {
+			if status != http.StatusAccepted || a.messageID() == "" && strings.TrimSpace(body) != "" {
+				t.Errorf("%d %q is a success", status, body)
+			}
+			return
+		}
+		e := a.refusal()
+		if !slices.Contains(sender.Classes(), e.Class) || e.Code == "" || e.Detail == "" {
+			t.Errorf("%+v", e)
+		}
+		if e.Class != sender.Unknown && (status < 400 || status > 499) {
+			t.Errorf("%d is surely not accepted: %v", status, e)
+		}
+		if e.RetryAfter < 0 || e.RetryAfter > maxRetryAfter || e.RetryAfter > 0 && e.Class != sender.Throttled {
+			t.Errorf("wait for %s: %v", e.RetryAfter, e)
+		}
+		if n := utf8.RuneCountInString(e.Detail); n > maxText+1 || strings.ContainsAny(e.Detail, "\r\n\x00\x1b") || !utf8.ValidString(e.Detail) {
+			t.Errorf("no line of %d characters: %q", n, e.Detail)
+		}
+		lower := strings.ToLower(e.Detail)
+		for _, v := range []string{to, code, key} {
+			if strings.Contains(lower, strings.ToLower(v)) {
+				t.Errorf("it holds %q: %q", v, e.Detail)
+			}
+		}
+	})
+}

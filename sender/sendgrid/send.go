@@ -1,0 +1,70 @@
+package sendgrid
+
+import (
+	"context"
+	"encoding/json"
+	"net/http"
+	"slices"
+
+	"github.com/codeferry/codeferry/messages"
+	"github.com/codeferry/codeferry/sender"
+)
+
+type connector struct {
+	client    *client
+	mails     *sender.Mails
+	fromEmail string
+	replyTo   string
+}
+
+// Render fills the template for the message's type in.
+func (c *connector) Render(m *messages.SendCode) (*sender.Message, error) {
+	return c.mails.Render(m)
+}
+
+// Send calls POST /v3/mail/send.
+func (c *connector) Send(ctx context.Context, m *sender.Message) (sender.Receipt, error) {
+	body, err := json.Marshal(c.newMail(m))
+	if err != nil {
+		return sender.Receipt{}, sender.Invalid("the message makes no JSON")
+	}
+	a, failed := c.client.do(ctx, http.MethodPost, "/v3/mail/send", body, c.private(m))
+	if failed != nil {
+		return sender.Receipt{}, failed
+	}
+	if a.accepted() {
+		return sender.Receipt{ProviderID: a.messageID()}, nil
+	}
+	return sender.Receipt{}, a.refusal()
+}
+
+// private is what no error may hold when m is sent.
+func (c *connector) private(m *sender.Message) private {
+	return private{to: m.To, key: sender.Secret(c.client.key()), content: []string{m.Subject, m.FromAlias, m.Text, m.HTML}}
+}
+
+// Check calls GET /v3/scopes, which lists what the key may do and sends nothing.
+func (c *connector) Check(ctx context.Context) error {
+	a, failed := c.client.do(ctx, http.MethodGet, "/v3/scopes", nil, c.private(&sender.Message{}))
+	if failed != nil {
+		return failed
+	}
+	var granted struct {
+		Scopes []string `json:"scopes"`
+	}
+	switch {
+	case a.status != http.StatusOK:
+		return a.refusal()
+	case a.broken != nil || json.Unmarshal(a.body, &granted) != nil || granted.Scopes == nil:
+		return a.strange()
+	case !slices.Contains(granted.Scopes, mailSend):
+		return &sender.Error{
+			Class: sender.AccountDown, Code: codeNoScope,
+			Detail: "the API key may not send mail; give it the permission Mail Send (Settings > API Keys), or make a new key with it",
+		}
+	}
+	return nil
+}
+
+// mailSend is the scope that POST /v3/mail/send asks for.
+const mailSend = "mail.send"
