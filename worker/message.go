@@ -1,0 +1,69 @@
+package worker
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/nats-io/nats.go"
+)
+
+// message is a message as the server handed it out, and what can be said about
+// it to the server. The words are those of JetStream's ack protocol.
+type message struct {
+	*nats.Msg
+	nc *nats.Conn
+	// waited tells that it lay here before a slot was free, so that a newer one
+	// may have been sent meanwhile.
+	waited bool
+}
+
+// doubleAck acknowledges the message, and blocks until the server says that it
+// knows. A message that a newer one has replaced is acknowledged as any other.
+func (m *message) doubleAck(ctx context.Context) error {
+	return m.ask(ctx, "+ACK")
+}
+
+// term takes the message out of the stream, and blocks until the server says that
+// it knows.
+func (m *message) term(ctx context.Context, reason string) error {
+	return m.ask(ctx, "+TERM "+reason)
+}
+
+func (m *message) ask(ctx context.Context, word string) error {
+	if m.Reply == "" {
+		return errNoConsumer
+	}
+	if _, err := m.nc.RequestWithContext(ctx, m.Reply, []byte(word)); err != nil {
+		return fmt.Errorf("settle the message: %w", err)
+	}
+	return nil
+}
+
+var errNoConsumer = errors.New("the message came from no consumer")
+
+// nak hands the message back, to be handed out again after a delay.
+func (m *message) nak(delay time.Duration) error {
+	if delay <= 0 {
+		return m.say([]byte("-NAK"))
+	}
+	b, err := json.Marshal(struct {
+		Delay time.Duration `json:"delay"` // nanoseconds
+	}{delay})
+	if err != nil {
+		return fmt.Errorf("nak: %w", err)
+	}
+	return m.say(append([]byte("-NAK "), b...))
+}
+
+// inProgress starts the server's wait for the message anew.
+func (m *message) inProgress() error { return m.say([]byte("+WPI")) }
+
+func (m *message) say(word []byte) error {
+	if m.Reply == "" {
+		return errNoConsumer
+	}
+	return m.nc.Publish(m.Reply, word)
+}
