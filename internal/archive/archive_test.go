@@ -1,0 +1,189 @@
+package archive_test
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/nats-io/nats-server/v2/server"
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+	"go.uber.org/goleak"
+
+	"github.com/codeferry/codeferry/internal/archive"
+	"github.com/codeferry/codeferry/internal/broker"
+	"github.com/codeferry/codeferry/messages"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+func streams(t *testing.T) jetstream.JetStream {
+	t.Helper()
+	s, err := server.NewServer(&server.Options{Host: "127.0.0.1", Port: server.RANDOM_PORT, JetStream: true, StoreDir: t.TempDir(), NoSigs: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.Start()
+	t.Cleanup(func() { s.Shutdown(); s.WaitForShutdown() })
+	if !s.ReadyForConnections(10 * time.Second) {
+		t.Fatal("the server does not start")
+	}
+	nc, err := nats.Connect(s.ClientURL())
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(nc.Close)
+	js, err := jetstream.New(nc)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := broker.Provision(t.Context(), js, messages.StreamOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	return js
+}
+
+func store(t *testing.T, js jetstream.JetStream, letters ...messages.DeadLetter) {
+	t.Helper()
+	for _, d := range letters {
+		body, err := json.Marshal(d)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := js.Publish(t.Context(), messages.DeadSubject(d.App, d.Channel, d.Reason), body); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+func found(t *testing.T, js jetstream.JetStream, f archive.Filter) string {
+	t.Helper()
+	var ids []string
+	if err := archive.DeadLetters(t.Context(), js, f, func(l archive.Letter) error {
+		if !f.Takes(&l.DeadLetter) {
+			t.Errorf("%+v is found, and not taken", l)
+		}
+		ids = append(ids, l.ID)
+		return nil
+	}); err != nil {
+		t.Fatal(err)
+	}
+	return strings.Join(ids, " ")
+}
+
+func TestFilters(t *testing.T) {
+	js := streams(t)
+	if got := found(t, js, archive.Filter{}); got != "" {
+		t.Errorf("an empty stream has %s", got)
+	}
+	now := time.Now()
+	letter := func(id string, c messages.Channel, r messages.Reason, ago time.Duration) messages.DeadLetter {
+		return messages.DeadLetter{
+			ID: id, App: "default", Channel: c, Type: messages.SignIn, Reason: r, Connector: "x-" + string(c), Code: "c-" + string(r),
+			To: "+86139****2345", ToHash: "h-" + id, DeadAt: now.Add(-ago),
+			Attempts: []messages.Attempt{{Connector: "x"}}, Message: &messages.SendCode{ID: id},
+		}
+	}
+	other := letter("other", messages.SMS, messages.ReasonRejected, 0)
+	other.App, other.Type, other.To = "shop", messages.Generic, "+86138****2345"
+	store(t, js, letter("a", messages.SMS, messages.ReasonRejected, 3*time.Minute), letter("b", messages.Email, messages.ReasonRejected, 2*time.Minute),
+		letter("c", messages.SMS, messages.ReasonLimited, time.Minute), other)
+	for _, c := range []struct {
+		f    archive.Filter
+		want string
+	}{
+		{archive.Filter{}, "a b c other"},
+		{archive.Filter{App: "shop"}, "other"},
+		{archive.Filter{Channel: messages.Email}, "b"},
+		{archive.Filter{Reason: messages.ReasonRejected}, "a b other"},
+		{archive.Filter{Type: messages.Test}, "other"},
+		{archive.Filter{Connector: "x-sms"}, "a c other"},
+		{archive.Filter{Code: "c-limited"}, "c"},
+		{archive.Filter{Since: now.Add(-2 * time.Minute)}, "b c other"},
+		{archive.Filter{Until: now.Add(-2 * time.Minute)}, "a"},
+		{archive.Filter{Since: now.Add(-2 * time.Minute), Until: now.Add(-time.Second)}, "b c"},
+		{archive.Filter{To: "+8613955512345"}, "a b c"},
+		{archive.Filter{To: "+8613955512345", ToHashes: []string{"h-c", "h-x"}}, "c"},
+		{archive.Filter{IDs: []string{"c", "nobody", "a"}}, "a c"},
+	} {
+		if got := found(t, js, c.f); got != c.want {
+			t.Errorf("%+v: got %s, want %s", c.f, got, c.want)
+		}
+	}
+	for n, want := range map[uint32]string{1: "other", 2: "c other", 4: "a b c other", 9: "a b c other"} {
+		letters, more, err := archive.Newest(t.Context(), js, archive.Filter{}, n)
+		var ids []string
+		for _, l := range letters {
+			ids = append(ids, l.ID)
+		}
+		if err != nil || strings.Join(ids, " ") != want || more != (n < 4) {
+			t.Errorf("the newest %d: %v, %t, %v", n, ids, more, err)
+		}
+	}
+	if err := archive.Heads(t.Context(), js, archive.Filter{Code: "c-limited"}, func(l archive.Letter) error {
+		if l.ID != "c" || l.To == "" || l.Attempts != nil || l.Message != nil || !strings.Contains(string(l.Body), `"id":"c"`) {
+			t.Errorf("%+v", l)
+		}
+		return nil
+	}); err != nil {
+		t.Fatal(err)
+	}
+	// Removed to the last one, and nobody waits for more.
+	remover, err := archive.NewRemover(t.Context(), js)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := archive.Each(t.Context(), js, archive.Filter{Reason: messages.ReasonRejected}, 3, remover.Erase); err != nil {
+		t.Fatal(err)
+	}
+	if got := found(t, js, archive.Filter{}); got != "c" {
+		t.Errorf("%s is left", got)
+	}
+	for range 2 { // the second time it is gone already
+		if err := remover.Remove(t.Context(), archive.Letter{Place: 3}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if got := found(t, js, archive.Filter{}); got != "" {
+		t.Errorf("%s is left", got)
+	}
+}
+
+// TestNewestLooksFarBack: what is wanted may be far behind what is newest.
+func TestNewestLooksFarBack(t *testing.T) {
+	js := streams(t)
+	for i := range 300 {
+		d := messages.DeadLetter{ID: fmt.Sprint(i), App: "default", Channel: messages.SMS, Reason: messages.ReasonRejected}
+		if i == 7 {
+			d.Code = "rare"
+		}
+		store(t, js, d)
+	}
+	letters, more, err := archive.Newest(t.Context(), js, archive.Filter{Code: "rare"}, 2)
+	if err != nil || more || len(letters) != 1 || letters[0].ID != "7" {
+		t.Errorf("%v %t %v", letters, more, err)
+	}
+}
+
+func TestEachEndsWithTheFirstError(t *testing.T) {
+	js := streams(t)
+	for i := range 50 {
+		store(t, js, messages.DeadLetter{ID: fmt.Sprint(i), App: "default", Channel: messages.SMS, Reason: messages.ReasonRejected})
+	}
+	broken := errors.New("broken")
+	var calls atomic.Int64
+	err := archive.Each(t.Context(), js, archive.Filter{}, 2, func(context.Context, archive.Letter) error {
+		if calls.Add(1) == 5 {
+			return broken
+		}
+		return nil
+	})
+	if !errors.Is(err, broken) || calls.Load() > 10 {
+		t.Errorf("%v after %d calls", err, calls.Load())
+	}
+}

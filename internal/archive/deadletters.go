@@ -1,0 +1,226 @@
+package archive
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/nats-io/nats.go/jetstream"
+
+	"github.com/codeferry/codeferry/messages"
+)
+
+// Filter says which dead letters are wanted; what is empty takes any.
+type Filter struct {
+	IDs       []string
+	App       string
+	Channel   messages.Channel
+	Type      messages.Type
+	Reason    messages.Reason
+	Connector string
+	Code      string
+	// To is a whole address. Letters hold masked ones: without ToHashes, others with
+	// the same mask are taken too.
+	To string
+	// ToHashes are the address's hashes by each key (messages.PrivateKey.Lookup).
+	ToHashes []string
+	// Since and Until bound when the message became a dead letter: from Since on,
+	// and before Until.
+	Since, Until time.Time
+}
+
+// Takes tells whether the filter takes a letter.
+func (f Filter) Takes(d *messages.DeadLetter) bool {
+	switch {
+	case f.App != "" && f.App != d.App,
+		f.Channel != "" && f.Channel != d.Channel,
+		f.Reason != "" && f.Reason != d.Reason,
+		f.Type != "" && f.Type.Canonical() != d.Type,
+		f.Connector != "" && f.Connector != d.Connector,
+		f.Code != "" && f.Code != d.Code,
+		f.To != "" && len(f.ToHashes) == 0 && messages.Mask(f.To) != d.To,
+		len(f.ToHashes) > 0 && !slices.Contains(f.ToHashes, d.ToHash),
+		!f.Since.IsZero() && d.DeadAt.Before(f.Since),
+		!f.Until.IsZero() && !d.DeadAt.Before(f.Until):
+		return false
+	}
+	return len(f.IDs) == 0 || slices.Contains(f.IDs, d.ID)
+}
+
+// Letter is a dead letter, and its place in CODEFERRY_DEAD.
+type Letter struct {
+	messages.DeadLetter
+	Place uint64
+	// Body is its message as it is stored, where it was read by Heads or Each.
+	Body []byte
+}
+
+// DeadLetters calls f with every dead letter that the filter takes, oldest
+// first. It blocks until all are read that were there at the beginning; an error
+// of f ends it.
+func DeadLetters(ctx context.Context, js jetstream.JetStream, want Filter, f func(Letter) error) error {
+	return deadLetters(ctx, js, want, 0, whole, f)
+}
+
+// Heads is DeadLetters without the letters' attempts, and with their messages as
+// bytes: a third of the work where there are many.
+func Heads(ctx context.Context, js jetstream.JetStream, want Filter, f func(Letter) error) error {
+	return deadLetters(ctx, js, want, 0, head, f)
+}
+
+func whole(data []byte, l *Letter) error { return json.Unmarshal(data, &l.DeadLetter) }
+
+func head(data []byte, l *Letter) error {
+	var h struct {
+		*messages.DeadLetter
+		Attempts skipped         `json:"attempts"`
+		Message  json.RawMessage `json:"message"`
+	}
+	h.DeadLetter = &l.DeadLetter
+	err := json.Unmarshal(data, &h)
+	if string(h.Message) != "null" {
+		l.Body = h.Message
+	}
+	return err
+}
+
+// skipped takes any JSON and keeps nothing of it.
+type skipped struct{}
+
+func (skipped) UnmarshalJSON([]byte) error { return nil }
+
+func deadLetters(ctx context.Context, js jetstream.JetStream, want Filter, first uint64, decode func([]byte, *Letter) error, f func(Letter) error) error {
+	subject := messages.DeadSubject(orAny(want.App), messages.Channel(orAny(string(want.Channel))), messages.Reason(orAny(string(want.Reason))))
+	cfg := jetstream.OrderedConsumerConfig{FilterSubjects: []string{subject}}
+	if first > 0 {
+		cfg.DeliverPolicy, cfg.OptStartSeq = jetstream.DeliverByStartSequencePolicy, first
+	} else {
+		from(&cfg, want.Since)
+	}
+	return read(ctx, js, messages.DeadName, cfg, func(seq uint64, subject string, data []byte) error {
+		l := Letter{Place: seq}
+		if err := decode(data, &l); err != nil {
+			l = Letter{DeadLetter: unreadable(subject), Place: seq}
+		}
+		if !want.Takes(&l.DeadLetter) {
+			return nil
+		}
+		return f(l)
+	})
+}
+
+// unreadable stands for what somebody has put among the dead letters: it can be seen
+// and erased.
+func unreadable(subject string) messages.DeadLetter {
+	d := messages.DeadLetter{Detail: "what is stored here is no dead letter"}
+	if tokens := strings.Split(subject, "."); len(tokens) > 4 {
+		d.App, d.Channel, d.Reason = tokens[2], messages.Channel(tokens[3]), messages.Reason(tokens[4])
+	}
+	return d
+}
+
+func orAny(token string) string {
+	if token == "" {
+		return "*"
+	}
+	return token
+}
+
+// Newest returns the newest n dead letters that the filter takes, oldest first,
+// and whether there are more. It reads no more of the stream than it has to.
+func Newest(ctx context.Context, js jetstream.JetStream, want Filter, n uint32) (letters []Letter, more bool, err error) {
+	s, err := js.Stream(ctx, messages.DeadName)
+	if err != nil {
+		return nil, false, fmt.Errorf("the stream %s can't be read; create it with `codeferry provision`, or start a worker: %w", messages.DeadName, err)
+	}
+	state := s.CachedInfo().State
+	for window := 10 * uint64(n); ; window *= 10 {
+		first := state.FirstSeq
+		if state.LastSeq > state.FirstSeq+window {
+			first = state.LastSeq - window
+		}
+		letters, more = nil, false
+		err := deadLetters(ctx, js, want, max(first, 1), whole, func(l Letter) error {
+			if letters = append(letters, l); len(letters) > int(n) {
+				letters, more = letters[1:], true
+			}
+			return nil
+		})
+		if err != nil || len(letters) == int(n) && more || first == state.FirstSeq {
+			return letters, more, err
+		}
+	}
+}
+
+// Each is Heads with several calls of f at a time.
+// ctx and the first error end it, once the calls under way have returned; what f
+// may not leave half done it does without ctx.
+func Each(ctx context.Context, js jetstream.JetStream, want Filter, workers int, f func(context.Context, Letter) error) error {
+	ctx, stop := context.WithCancelCause(ctx)
+	defer stop(nil)
+	work := make(chan Letter)
+	var wg sync.WaitGroup
+	for range workers {
+		wg.Go(func() {
+			for l := range work {
+				if err := f(ctx, l); err != nil {
+					stop(err)
+				}
+			}
+		})
+	}
+	err := Heads(ctx, js, want, func(l Letter) error {
+		select {
+		case work <- l:
+			return nil
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		}
+	})
+	close(work)
+	wg.Wait()
+	if cause := context.Cause(ctx); cause != nil {
+		return cause
+	}
+	return err
+}
+
+// Remover takes dead letters away.
+type Remover struct{ stream jetstream.Stream }
+
+// NewRemover looks for the stream.
+func NewRemover(ctx context.Context, js jetstream.JetStream) (*Remover, error) {
+	s, err := js.Stream(ctx, messages.DeadName)
+	if err != nil {
+		return nil, fmt.Errorf("open %s: %w", messages.DeadName, err)
+	}
+	return &Remover{s}, nil
+}
+
+// Remove takes a letter away. One that is gone already is none to miss.
+func (r *Remover) Remove(ctx context.Context, l Letter) error {
+	return r.gone(ctx, l, r.stream.DeleteMsg(ctx, l.Place))
+}
+
+// Erase takes a letter away and has the server overwrite it on the disk first,
+// which takes it a hundred times as long.
+func (r *Remover) Erase(ctx context.Context, l Letter) error {
+	return r.gone(ctx, l, r.stream.SecureDeleteMsg(ctx, l.Place))
+}
+
+// gone tells whether a letter is there no more. The server has one error for a
+// delete that fails and for one that has nothing to do.
+func (r *Remover) gone(ctx context.Context, l Letter, err error) error {
+	if err == nil {
+		return nil
+	}
+	if _, missing := r.stream.GetMsg(ctx, l.Place); errors.Is(missing, jetstream.ErrMsgNotFound) {
+		return nil
+	}
+	return fmt.Errorf("take the dead letter of %s away: %w", l.ID, err)
+}

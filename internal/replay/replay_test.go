@@ -1,0 +1,355 @@
+package replay_test
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"flag"
+	"fmt"
+	"maps"
+	"testing"
+	"time"
+
+	"github.com/nats-io/nats-server/v2/server"
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+	"go.uber.org/goleak"
+
+	"github.com/codeferry/codeferry/internal/archive"
+	"github.com/codeferry/codeferry/internal/broker"
+	"github.com/codeferry/codeferry/internal/replay"
+	"github.com/codeferry/codeferry/messages"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+var many = flag.Int("replay.letters", 2000, "how many dead letters the large tests replay")
+
+// rig is a nats-server at its defaults with codeferry's streams.
+type rig struct {
+	t   *testing.T
+	nc  *nats.Conn
+	js  jetstream.JetStream
+	key messages.PrivateKey
+	now time.Time
+}
+
+func newRig(t *testing.T) *rig {
+	t.Helper()
+	s, err := server.NewServer(&server.Options{Host: "127.0.0.1", Port: server.RANDOM_PORT, JetStream: true, StoreDir: t.TempDir(), NoSigs: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.Start()
+	t.Cleanup(func() { s.Shutdown(); s.WaitForShutdown() })
+	if !s.ReadyForConnections(10 * time.Second) {
+		t.Fatal("the server does not start")
+	}
+	r := &rig{t: t, now: time.Now().UTC()}
+	if r.nc, err = nats.Connect(s.ClientURL()); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(r.nc.Close)
+	if r.js, err = jetstream.New(r.nc, jetstream.WithPublishAsyncMaxPending(1<<20)); err != nil {
+		t.Fatal(err)
+	}
+	if err := broker.Provision(t.Context(), r.js, messages.StreamOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	if r.key, err = messages.GenerateKey(); err != nil {
+		t.Fatal(err)
+	}
+	return r
+}
+
+// letter is a dead letter that can be replayed; edit changes it.
+func (r *rig) letter(id, key string, edit ...func(*messages.DeadLetter)) *messages.DeadLetter {
+	r.t.Helper()
+	expires := r.now.Add(10 * time.Minute)
+	d := &messages.DeadLetter{
+		ID: id, App: "default", Channel: messages.SMS, Type: messages.SignIn, Subject: "codeferry.send.default.sms.SignIn." + key,
+		To: "+86130****5678", Reason: messages.ReasonUndeliverable, StoredAt: r.now.Add(-time.Minute), DeadAt: r.now, ExpiresAt: &expires,
+		TraceParent: "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01",
+	}
+	sealed, err := messages.NewSealer(r.key.Public()).Seal(d.Subject, &messages.SendCode{
+		ID: id, To: "+8613012345678", Type: d.Type, Payload: messages.Payload{"code": "482913"}, ExpiresAt: expires,
+	})
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	d.Message = sealed
+	for _, f := range edit {
+		f(d)
+	}
+	return d
+}
+
+func (r *rig) store(letters ...*messages.DeadLetter) {
+	r.t.Helper()
+	for _, d := range letters {
+		body, err := json.Marshal(d)
+		if err != nil {
+			r.t.Fatal(err)
+		}
+		if _, err := r.js.PublishAsync(messages.DeadSubject(d.App, d.Channel, d.Reason), body); err != nil {
+			r.t.Fatal(err)
+		}
+	}
+	<-r.js.PublishAsyncComplete()
+}
+
+func (r *rig) outcome(o messages.Outcome) {
+	r.t.Helper()
+	body, err := json.Marshal(o)
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	if _, err := r.js.Publish(r.t.Context(), messages.OutcomeSubject(o.App, o.Channel, o.Status), body); err != nil {
+		r.t.Fatal(err)
+	}
+}
+
+func (r *rig) run(o replay.Options) replay.Report {
+	r.t.Helper()
+	report, err := replay.Run(r.t.Context(), r.nc, r.js, o)
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	return report
+}
+
+// waiting returns the messages of CODEFERRY by subject.
+func (r *rig) waiting() map[string]*jetstream.RawStreamMsg {
+	r.t.Helper()
+	s, err := r.js.Stream(r.t.Context(), messages.StreamName)
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	all := make(map[string]*jetstream.RawStreamMsg)
+	for seq := s.CachedInfo().State.FirstSeq; seq <= s.CachedInfo().State.LastSeq && seq > 0; seq++ {
+		m, err := s.GetMsg(r.t.Context(), seq)
+		if errors.Is(err, jetstream.ErrMsgNotFound) {
+			continue
+		}
+		if err != nil {
+			r.t.Fatal(err)
+		}
+		all[m.Subject] = m
+	}
+	return all
+}
+
+func (r *rig) left() int {
+	r.t.Helper()
+	s, err := r.js.Stream(r.t.Context(), messages.DeadName)
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	return int(s.CachedInfo().State.Msgs)
+}
+
+func TestReplay(t *testing.T) {
+	r := newRig(t)
+	r.store(r.letter("one", "k1", func(d *messages.DeadLetter) { d.Epoch = 2 }))
+	if got := r.run(replay.Options{DryRun: true}); !maps.Equal(got, replay.Report{replay.Replayed: 1}) || len(r.waiting()) != 0 || r.left() != 1 {
+		t.Fatalf("a dry run: %v, %d waiting, %d left", got, len(r.waiting()), r.left())
+	}
+	if got := r.run(replay.Options{}); !maps.Equal(got, replay.Report{replay.Replayed: 1}) || r.left() != 0 {
+		t.Fatalf("%v, %d left", got, r.left())
+	}
+	m := r.waiting()["codeferry.send.default.sms.SignIn.k1"]
+	if m == nil || m.Header.Get(jetstream.MsgIDHeader) != "one.3.0" || m.Header.Get(messages.EpochHeader) != "3" || m.Header.Get("traceparent") == "" {
+		t.Fatalf("%+v", m)
+	}
+	code, err := messages.Decode(m.Data, messages.SMS)
+	if err != nil || code.ID != "one" {
+		t.Fatal(err, code)
+	}
+	if err := messages.NewOpener(r.key).Open(m.Subject, code); err != nil || code.To != "+8613012345678" || code.Payload.Text("code") != "482913" {
+		t.Errorf("%v %#v", err, code)
+	}
+}
+
+// TestRefusals: each with its reason, and its letter stays.
+func TestRefusals(t *testing.T) {
+	for _, c := range []struct {
+		name string
+		edit func(*messages.DeadLetter)
+		also func(*rig)
+		opts replay.Options
+		want replay.Decision
+	}{
+		{name: "nothing against it", want: replay.Replayed},
+		{name: "expired", edit: func(d *messages.DeadLetter) { *d.ExpiresAt = time.Now().Add(-time.Second) }, want: replay.Expired},
+		{name: "expired, and given new life", edit: func(d *messages.DeadLetter) { *d.ExpiresAt = time.Now().Add(-time.Second) }, opts: replay.Options{Extend: time.Minute}, want: replay.Replayed},
+		{name: "expired, and its code is gone", edit: func(d *messages.DeadLetter) { d.Message, d.Dropped = nil, messages.DroppedExpired }, opts: replay.Options{Extend: time.Minute}, want: replay.Expired},
+		{name: "invalid", edit: func(d *messages.DeadLetter) { d.Message, d.Dropped = nil, messages.DroppedInvalid }, want: replay.Invalid},
+		{name: "no key", edit: func(d *messages.DeadLetter) { d.Message, d.Dropped = nil, messages.DroppedNoKey }, want: replay.NotKept},
+		{name: "no subject", edit: func(d *messages.DeadLetter) { d.Subject = "codeferry.send.default.sms.SignIn." + messages.HiddenKey }, want: replay.NoSubject},
+		{name: "no subject at all", edit: func(d *messages.DeadLetter) { d.Subject = "" }, want: replay.NoSubject},
+		{name: "in doubt", edit: func(d *messages.DeadLetter) { d.Reason = messages.ReasonDoubt }, want: replay.InDoubt},
+		{name: "poison", edit: func(d *messages.DeadLetter) { d.Reason = messages.ReasonPoison }, want: replay.InDoubt},
+		{name: "in doubt, on purpose", edit: func(d *messages.DeadLetter) { d.Reason = messages.ReasonDoubt }, opts: replay.Options{Doubt: true}, want: replay.Replayed},
+		{name: "a newer code waits", also: func(r *rig) {
+			if _, err := r.js.Publish(r.t.Context(), "codeferry.send.default.sms.SignIn.k", []byte(`{"id":"newer"}`)); err != nil {
+				r.t.Fatal(err)
+			}
+		}, want: replay.Replaced},
+		{name: "a newer code was sent", also: func(r *rig) {
+			r.outcome(messages.Outcome{ID: "newer", App: "default", Channel: messages.SMS, Type: messages.SignIn, Key: "k", Status: messages.StatusSent, StoredAt: r.now})
+		}, want: replay.Replaced},
+		{name: "a newer code is dead too", also: func(r *rig) {
+			r.store(r.letter("newer", "k", func(d *messages.DeadLetter) { d.StoredAt, d.Reason = r.now, messages.ReasonDoubt }))
+		}, want: replay.Replaced},
+		{name: "an older code was sent", also: func(r *rig) {
+			r.outcome(messages.Outcome{ID: "older", App: "default", Channel: messages.SMS, Type: messages.SignIn, Key: "k", Status: messages.StatusSent, StoredAt: r.now.Add(-2 * time.Minute)})
+		}, want: replay.Replayed},
+		{name: "a newer code for another", also: func(r *rig) {
+			for _, o := range []messages.Outcome{
+				{App: "default", Channel: messages.SMS, Type: messages.SignIn, Key: "other"},
+				{App: "default", Channel: messages.SMS, Type: messages.Register, Key: "k"},
+				{App: "other", Channel: messages.SMS, Type: messages.SignIn, Key: "k"},
+			} {
+				o.ID, o.Status, o.StoredAt = "newer", messages.StatusSent, r.now
+				r.outcome(o)
+			}
+		}, want: replay.Replayed},
+		{name: "sent after all", also: func(r *rig) {
+			r.outcome(messages.Outcome{ID: "id", App: "default", Channel: messages.SMS, Type: messages.SignIn, Key: "k", Status: messages.StatusDelivered, StoredAt: r.now.Add(-time.Minute)})
+		}, want: replay.Delivered},
+		{name: "replayed, and on its way", also: func(r *rig) {
+			r.outcome(messages.Outcome{ID: "id", Epoch: 1, App: "default", Channel: messages.SMS, Type: messages.SignIn, Key: "k", Status: messages.StatusRetrying, StoredAt: r.now})
+		}, want: replay.AlreadyReplayed},
+		{name: "replayed, and dead again", also: func(r *rig) {
+			r.store(r.letter("id", "k", func(d *messages.DeadLetter) { d.Epoch, d.StoredAt, d.Reason = 1, r.now, messages.ReasonRejected }))
+		}, want: replay.AlreadyReplayed},
+		{name: "replayed, and waiting", also: func(r *rig) {
+			msg := nats.NewMsg("codeferry.send.default.sms.SignIn.k")
+			msg.Header.Set(jetstream.MsgIDHeader, "id.1.0")
+			if _, err := r.js.PublishMsg(r.t.Context(), msg); err != nil {
+				r.t.Fatal(err)
+			}
+		}, want: replay.AlreadyReplayed},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			r := newRig(t)
+			d := r.letter("id", "k")
+			if c.edit != nil {
+				c.edit(d)
+			}
+			r.store(d)
+			before := 1
+			if c.also != nil {
+				c.also(r)
+				before = r.left()
+			}
+			c.opts.Filter = archive.Filter{Reason: d.Reason}
+			if got := r.run(c.opts); !maps.Equal(got, replay.Report{c.want: 1}) {
+				t.Fatalf("%v, want %s", got, c.want)
+			}
+			gone := c.want == replay.Replayed || c.want == replay.AlreadyReplayed
+			if left := r.left(); before-left != map[bool]int{true: 1, false: 0}[gone] {
+				t.Errorf("of %d letters %d are left", before, left)
+			}
+			if c.opts.Extend > 0 && c.want == replay.Replayed {
+				code, err := messages.Decode(r.waiting()[d.Subject].Data, messages.SMS)
+				if left := time.Until(code.ExpiresAt); err != nil || left < 50*time.Second || left > time.Minute {
+					t.Errorf("it is good for %v: %v", left, err)
+				}
+			}
+		})
+	}
+}
+
+func TestReissue(t *testing.T) {
+	r := newRig(t)
+	r.store(r.letter("old", "k", func(d *messages.DeadLetter) {
+		d.Message, d.Dropped, d.Reason = nil, messages.DroppedExpired, messages.ReasonExpired
+	}))
+	if got := r.run(replay.Options{Reissue: true}); !maps.Equal(got, replay.Report{replay.NobodyListens: 1}) || r.left() != 1 {
+		t.Fatalf("%v", got)
+	}
+	asked := make(chan messages.Reissue, 2)
+	refuse := true
+	sub, err := messages.OnReissue(t.Context(), r.nc, "default", "auth", func(_ context.Context, q messages.Reissue) error {
+		asked <- q
+		if refuse {
+			refuse = false
+			return errors.New("not today")
+		}
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = sub.Unsubscribe() }()
+	if got := r.run(replay.Options{Reissue: true}); !maps.Equal(got, replay.Report{replay.Refused: 1}) || r.left() != 1 {
+		t.Fatalf("%v", got)
+	}
+	<-asked
+	if got := r.run(replay.Options{Reissue: true}); !maps.Equal(got, replay.Report{replay.Reissued: 1}) || r.left() != 0 {
+		t.Fatalf("%v", got)
+	}
+	if q := <-asked; q.ID != "old" || q.Key != "k" || q.Type != messages.SignIn || q.To != "+86130****5678" {
+		t.Errorf("%+v", q)
+	}
+}
+
+// TestInterrupted stops a replay again and again, between a letter's message and
+// its removal too, and goes on: every message is stored once.
+func TestInterrupted(t *testing.T) {
+	r := newRig(t)
+	n := *many
+	for i := range n {
+		r.store1(r.letter(fmt.Sprintf("id-%d", i), fmt.Sprintf("k-%d", i)))
+	}
+	<-r.js.PublishAsyncComplete()
+	// What a crash leaves: the message is stored, and its letter is still there.
+	for i := range n / 10 {
+		msg := nats.NewMsg(fmt.Sprintf("codeferry.send.default.sms.SignIn.k-%d", 7*i%n))
+		msg.Header.Set(jetstream.MsgIDHeader, fmt.Sprintf("id-%d.1.0", 7*i%n))
+		msg.Data = []byte("{}")
+		if _, err := r.js.PublishMsg(t.Context(), msg); err != nil {
+			t.Fatal(err)
+		}
+	}
+	began := time.Now()
+	total, runs := 0, 0
+	for stopAt := n / 7; ; runs++ {
+		ctx, cancel := context.WithCancel(t.Context())
+		report, err := replay.Run(ctx, r.nc, r.js, replay.Options{Progress: func(done, _ int) {
+			if done == stopAt {
+				cancel()
+			}
+		}})
+		cancel()
+		total += report[replay.Replayed] + report[replay.AlreadyReplayed]
+		if err == nil {
+			break
+		}
+		if !errors.Is(err, context.Canceled) {
+			t.Fatal(err)
+		}
+	}
+	took := time.Since(began)
+	s, err := r.js.Stream(t.Context(), messages.StreamName)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if state := s.CachedInfo().State; state.Msgs != uint64(n) || state.LastSeq != uint64(n) || total != n || r.left() != 0 {
+		t.Errorf("%d stored, %d in all, %d replayed, %d letters left; want %d, each once", state.Msgs, state.LastSeq, total, r.left(), n)
+	}
+	t.Logf("%d letters in %d runs, %.0f a second", n, runs+1, float64(n)/took.Seconds())
+}
+
+// store1 is store for one of many.
+func (r *rig) store1(d *messages.DeadLetter) {
+	r.t.Helper()
+	body, err := json.Marshal(d)
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	if _, err := r.js.PublishAsync(messages.DeadSubject(d.App, d.Channel, d.Reason), body); err != nil {
+		r.t.Fatal(err)
+	}
+}
