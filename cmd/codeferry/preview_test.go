@@ -1,0 +1,158 @@
+package main
+
+import (
+	"encoding/json"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+// twoChannels is a configuration with languages, placeholders and conditions.
+const twoChannels = `
+apps:
+  default:
+    email: [{connector: mail, domains: [example.com]}, backup]
+    sms: [{connector: mainland, mainland: true}, {connector: overseas, mainland: false, types: [SignIn]}]
+connectors:
+  mail: &mail
+    type: aliyun-dm
+    endpoint: SANDBOX
+    accessKeyId: testid
+    accessKeySecret: testsecret
+    accountName: no-reply@mail.example.com
+    fromAlias: "{{organization.name}}"
+    templates:
+      - {usageType: Register, subject: "Welcome {{user.name}}", content: "<p>Your code is <b>{{code}}</b> {{extra.deep}}</p>"}
+      - {usageType: Register, locale: zh-CN, subject: "欢迎", content: "<p>您的验证码 <b>{{code}}</b></p>"}
+      - {usageType: SignIn, subject: "Sign in", content: "<p>Your code is {{code}}.</p>"}
+      - {usageType: ForgotPassword, subject: "Reset", content: "<p>{{code }</p>"}
+      - {usageType: Generic, subject: "Your code", content: "<p>Your code is {{code}}.</p>"}
+  backup:
+    <<: *mail
+    fromAlias: Backup
+  mainland: &sms
+    type: aliyun-sms
+    endpoint: SANDBOX
+    accessKeyId: testid
+    accessKeySecret: testsecret
+    signName: Example
+    templates:
+      - {usageType: Register, templateCode: SMS_1}
+      - {usageType: SignIn, templateCode: {china: SMS_2, overseas: SMS_3}}
+      - {usageType: ForgotPassword, templateCode: SMS_4}
+      - {usageType: Generic, templateCode: SMS_5}
+  overseas:
+    <<: *sms
+`
+
+func twoChannelsFor(t *testing.T, sandboxURL string) string {
+	t.Helper()
+	return write(t, "codeferry.yaml", strings.ReplaceAll(twoChannels, "SANDBOX", sandboxURL))
+}
+
+func TestCheckShowsTheRoute(t *testing.T) {
+	t.Parallel()
+	sandboxURL := spawn(t, "sandbox", "--listen", "127.0.0.1:0").find(`sandbox on (http://\S+),`)[1]
+	cfg := twoChannelsFor(t, sandboxURL)
+	for _, c := range []struct {
+		args   []string
+		status int
+		want   []string
+	}{
+		{[]string{"--to", "ann@example.com"}, 0, []string{
+			"warning  " + cfg + ":5:10: apps.default.sms has no step for everybody",
+			"connectors.mail.templates[3].content holds {{code }</p>, which is no placeholder",
+			"ok       route of default for a***@example.com, Generic: 1. mail (aliyun-dm), subject \"Your code\"",
+			"ok       route of default for a***@example.com, Generic: 2. backup (aliyun-dm)",
+		}},
+		{[]string{"--to", "ann@example.org", "--type", "Register"}, 0, []string{
+			`Register: 1. backup (aliyun-dm), subject "Welcome Sample User"`, "not mail: it is for example.com",
+		}},
+		{[]string{"--to", "+85291234567", "--type", "SignIn"}, 0, []string{"1. overseas (aliyun-sms), template SMS_3", "not mainland: it is for mainland numbers"}},
+		{[]string{"--to", "+85291234567"}, exitFailed, []string{"error    route", "no step of apps.default.sms takes it", "not overseas: it is for numbers outside the mainland; SignIn"}},
+		{[]string{"--to", "+8613012345678", "--app", "other"}, exitFailed, []string{`the configuration has no app "other"`}},
+		{[]string{"--to", "+8613012345678", "--type", "Login"}, exitFailed, []string{"no usage type"}},
+	} {
+		r := call(t, append([]string{"check", "-c", cfg}, c.args...)...).want(t, c.status)
+		for _, want := range c.want {
+			if !strings.Contains(r.out, want) {
+				t.Errorf("%v: %q is not in:\n%s", c.args, want, r.out)
+			}
+		}
+	}
+	if n := len(inbox(t, sandboxURL, "")); n != 0 {
+		t.Errorf("%d messages were sent", n)
+	}
+}
+
+func TestCheckSends(t *testing.T) {
+	t.Parallel()
+	sandboxURL := spawn(t, "sandbox", "--listen", "127.0.0.1:0").find(`sandbox on (http://\S+),`)[1]
+	cfg := twoChannelsFor(t, sandboxURL)
+	r := call(t, "check", "-c", cfg, "--send-to", "ann@example.com").want(t, 0)
+	if !strings.Contains(r.out, "ok       send to a***@example.com: mail has accepted it") {
+		t.Error(r.out)
+	}
+	call(t, "check", "-c", cfg, "--connector", "backup", "--send-to", "ann@example.com").want(t, 0)
+	call(t, "check", "-c", cfg, "--send-to", "13012345678").want(t, 0)
+	got := inbox(t, sandboxURL, "")
+	if len(got) != 3 || got[0]["templateParam"] != `{"code":"000000"}` || got[0]["templateCode"] != "SMS_5" ||
+		got[1]["fromAlias"] != "Backup" || got[2]["htmlBody"] != "<p>Your code is 000000.</p>" || got[2]["textBody"] != "Your code is 000000." {
+		t.Errorf("%v", got)
+	}
+	for want, args := range map[string][]string{
+		"no connector for it":   {"--connector", "backup", "--send-to", "13012345678"},
+		"no phone number":       {"--send-to", "nobody"},
+		`no connector "nobody"`: {"--connector", "nobody", "--send-to", "13012345678"},
+	} {
+		r := call(t, append([]string{"check", "-c", cfg}, args...)...).want(t, exitFailed)
+		if !strings.Contains(r.out+r.err, want) {
+			t.Errorf("%v: %s%s", args, r.out, r.err)
+		}
+	}
+}
+
+func TestPreview(t *testing.T) {
+	t.Parallel()
+	cfg := twoChannelsFor(t, "http://127.0.0.1:9")
+	html := filepath.Join(t.TempDir(), "preview.html")
+	for _, c := range []struct {
+		args []string
+		want string
+	}{
+		{nil, "connector   mail\nfrom        Sample organization\nsubject     Sign in\n\nYour code is 000000.\n"},
+		{
+			[]string{"--type", "Register", "--payload", "code=482913", "--payload", "user.name=<Ann>", "--payload", "organization.name=Acme"},
+			"connector   mail\nfrom        Acme\nsubject     Welcome <Ann>\n\nYour code is 482913 [extra.deep]\n",
+		},
+		{
+			[]string{"--connector", "backup", "--type", "Register", "--locale", "zh-Hans-SG", "--html", html},
+			"connector   backup\nfrom        Backup\nsubject     欢迎\n\n您的验证码 000000\n",
+		},
+		{[]string{"--html", "-"}, "<p>Your code is 000000.</p>\n"},
+		{[]string{"--connector", "overseas", "--to", "+85291234567"}, "connector   overseas\ntemplate    SMS_3\nparameters  {\"code\":\"000000\"}\n"},
+	} {
+		if r := call(t, append([]string{"preview", "-c", cfg}, c.args...)...).want(t, 0); r.out != c.want {
+			t.Errorf("%v: got %q, want %q", c.args, r.out, c.want)
+		}
+	}
+	if b, err := os.ReadFile(html); err != nil || string(b) != "<p>您的验证码 <b>000000</b></p>" {
+		t.Errorf("%s, %v", b, err)
+	}
+	var p preview
+	r := call(t, "preview", "-c", cfg, "--json").want(t, 0)
+	if err := json.Unmarshal([]byte(r.out), &p); err != nil || p.HTML != "<p>Your code is 000000.</p>" || p.Text != "Your code is 000000." {
+		t.Errorf("%v: %s", err, r.out)
+	}
+	for want, args := range map[string][]string{
+		"no usage type":        {"--type", "Login"},
+		"has no HTML":          {"--connector", "mainland", "--html", html},
+		"no phone number":      {"--connector", "mainland", "--to", "x"},
+		`has no connector "x"`: {"--connector", "x"},
+	} {
+		if r := call(t, append([]string{"preview", "-c", cfg}, args...)...).want(t, exitFailed); !strings.Contains(r.err, want) {
+			t.Errorf("%v: %s", args, r.err)
+		}
+	}
+}

@@ -1,0 +1,97 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"strings"
+	"time"
+
+	"github.com/codeferry/codeferry/internal/sandbox"
+	"github.com/codeferry/codeferry/internal/service"
+)
+
+type sandboxCmd struct {
+	Listen      string   `help:"Address; port 0 takes a free one." default:"127.0.0.1:9090"`
+	AccessKey   []string `help:"A key pair that is accepted, as ID:SECRET or, with STS, ID:SECRET:TOKEN. Repeatable. Default: testid:testsecret." placeholder:"ID:SECRET"`
+	FlowControl bool     `help:"Limit SMS to a number as Aliyun does: 1 a minute, 5 an hour, 10 a day." default:"true" negatable:""`
+}
+
+// Help shows how the command is used.
+func (sandboxCmd) Help() string {
+	return `Examples:
+  codeferry sandbox
+  codeferry sandbox --listen 127.0.0.1:0 --access-key my-id:my-secret --no-flow-control
+  curl 'http://127.0.0.1:9090/inbox?to=13012345678'
+  curl -X PUT http://127.0.0.1:9090/faults -d '[{"action":"SendSms","httpStatus":503,"count":3}]'
+  curl -X PUT http://127.0.0.1:9090/settings -d '{"flowControl":false}'
+
+It answers SingleSendMail, SendSms, SendSmsVerifyCode and QuerySendDetails as
+strictly as Aliyun does, and delivers nothing. Point a connector's endpoint at
+it: http://127.0.0.1:9090.`
+}
+
+// Run serves until it is told to stop.
+func (c *sandboxCmd) Run(ctx context.Context, s streams) error {
+	keys, err := parseKeys(c.AccessKey)
+	if err != nil {
+		return err
+	}
+	box, err := startSandbox(ctx, c.Listen, "choose another with --listen", sandbox.Options{Keys: keys, FlowControl: c.FlowControl})
+	if err != nil {
+		return err
+	}
+	defer box.stop()
+	_, _ = fmt.Fprintf(s.out, "sandbox on %s, inbox at %s/inbox\n", box.url, box.url)
+	<-ctx.Done()
+	return nil
+}
+
+func parseKeys(pairs []string) ([]sandbox.Key, error) {
+	var keys []sandbox.Key
+	for _, p := range pairs {
+		parts := strings.SplitN(p, ":", 3)
+		if len(parts) < 2 || parts[0] == "" || parts[1] == "" {
+			return nil, errors.New("--access-key takes ID:SECRET or ID:SECRET:TOKEN")
+		}
+		k := sandbox.Key{ID: parts[0], Secret: parts[1]}
+		if len(parts) == 3 {
+			k.SecurityToken = parts[2]
+		}
+		keys = append(keys, k)
+	}
+	return keys, nil
+}
+
+// standIn is a sandbox that is being served.
+type standIn struct {
+	url    string
+	box    *sandbox.Server
+	server *http.Server
+	ended  chan struct{}
+}
+
+// startSandbox serves a sandbox; remedy says what to do where addr can't be had.
+func startSandbox(ctx context.Context, addr, remedy string, o sandbox.Options) (*standIn, error) {
+	l, err := service.Listen(ctx, addr, remedy)
+	if err != nil {
+		return nil, err
+	}
+	box := sandbox.New(o)
+	st := &standIn{
+		url: "http://" + l.Addr().String(), box: box, ended: make(chan struct{}),
+		server: &http.Server{Handler: box, ReadHeaderTimeout: 5 * time.Second},
+	}
+	go func() {
+		defer close(st.ended)
+		_ = st.server.Serve(l) // it ends when stop closes it
+	}()
+	return st, nil
+}
+
+func (st *standIn) stop() {
+	st.box.Close() // first: it ends requests that hang on purpose
+	_ = st.server.Close()
+	<-st.ended
+}
