@@ -28,7 +28,7 @@ import (
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 // patience bounds every wait for something that has to happen.
-const patience = 30 * time.Second
+const patience = 2 * time.Minute
 
 // rig is a real nats-server, the sandbox over real HTTP, and what a worker
 // between them is configured with.
