@@ -19,9 +19,8 @@ type Config struct {
 	DataDir string `yaml:"dataDir"`
 	// EncryptionKey encrypts the embedded server's data, 32 characters or more. It
 	// is given from the first start on, and stays the same. Default: none, and the
-	// data is plain. A pointer, as of each secret that is not behind one anyway: where
-	// a verb does not fit, fmt shows a struct's fields without asking them.
-	EncryptionKey *sender.Secret `yaml:"encryptionKey"`
+	// data is plain.
+	EncryptionKey sender.Secret `yaml:"encryptionKey"`
 	// Listen is the address of metrics and health. Default: 127.0.0.1:8080.
 	Listen string `yaml:"listen"`
 	// HTTP is who may ask there for more than health.

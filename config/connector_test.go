@@ -64,7 +64,7 @@ func TestConnectorFiles(t *testing.T) {
 	files["/etc/codeferry/logto/aliyun-dm.json"] = "\ufeff\t\n\t" + strings.ReplaceAll(mailJSON, "\n", "\r\n")
 	c := mustParse(t, withFiles, files)
 	mail := mailSettings(t, c)
-	if mail.AccessKeySecret != "secret/from/file" || mail.FromAlias != "渡船 🚢" || mail.RegionID != "ap-southeast-1" {
+	if mail.AccessKeySecret.Reveal() != "secret/from/file" || mail.FromAlias != "渡船 🚢" || mail.RegionID != "ap-southeast-1" {
 		t.Errorf("direct-mail is %q %q %q", mail.AccessKeySecret.Reveal(), mail.FromAlias, mail.RegionID)
 	}
 	want := []sender.MailTemplate{
@@ -140,8 +140,8 @@ func TestFieldsBesideAFileWin(t *testing.T) {
 	).Replace(withFiles)
 	c := mustParse(t, text, logtoFiles())
 	mail := mailSettings(t, c)
-	if mail.RegionID != "cn-hangzhou" || mail.AccessKeySecret != keySecret || mail.FromAlias != "Mine" ||
-		mail.AccessKeyID != "LTAIfromFile" || mail.AccountName != "no-reply@mail.example.com" || len(mail.Templates) != 4 {
+	if mail.RegionID != "cn-hangzhou" || mail.AccessKeySecret.Reveal() != keySecret || mail.FromAlias != "Mine" ||
+		mail.AccessKeyID.Reveal() != "LTAIfromFile" || mail.AccountName != "no-reply@mail.example.com" || len(mail.Templates) != 4 {
 		t.Errorf("direct-mail is %+v", mail)
 	}
 	if conn := c.Connectors["direct-mail"]; conn.RateLimit != 2.5 || conn.OnDoubt != config.Dead || conn.AskGrace != 9*time.Second {

@@ -239,12 +239,12 @@ func (d *decoder) value(f field, v reflect.Value) {
 		d.scalar(f, v)
 		return
 	}
-	switch v.Kind() {
-	case reflect.Struct:
+	switch {
+	case v.Kind() == reflect.Struct && !isSecret(v):
 		d.structure(f, v)
-	case reflect.Map:
+	case v.Kind() == reflect.Map:
 		d.mapping(f, v)
-	case reflect.Slice:
+	case v.Kind() == reflect.Slice:
 		d.list(f, v)
 	default:
 		d.fail(f, "is %s; it takes %s", kind(f.node), want(v))

@@ -15,8 +15,8 @@ import (
 type HTTP struct {
 	// Token is asked for as "Authorization: Bearer …", 32 characters or more.
 	// Default: none.
-	Token *sender.Secret `yaml:"token"`
-	TLS   TLS            `yaml:"tls"`
+	Token sender.Secret `yaml:"token"`
+	TLS   TLS           `yaml:"tls"`
 }
 
 // TLS names files in PEM. They are read when the service starts, and again when
@@ -42,7 +42,7 @@ func (p *Path) decode(d *decoder, f field) {
 }
 
 // Guarded tells whether anyone is kept out.
-func (h HTTP) Guarded() bool { return h.Token != nil || h.TLS.ClientCAFile != "" }
+func (h HTTP) Guarded() bool { return !h.Token.IsZero() || h.TLS.ClientCAFile != "" }
 
 // Loopback tells whether an address such as 127.0.0.1:8080 is surely this machine's
 // alone. A name but localhost is not: it is whatever a resolver says.
@@ -57,7 +57,7 @@ func Loopback(addr string) bool {
 
 func (d *decoder) http(h HTTP) {
 	d.strong("http.token", h.Token)
-	if h.Token != nil && strings.ContainsFunc(h.Token.Reveal(), func(r rune) bool { return r <= ' ' || r > '~' }) {
+	if strings.ContainsFunc(h.Token.Reveal(), func(r rune) bool { return r <= ' ' || r > '~' }) {
 		d.failPath("http.token", "holds what an HTTP header can't; it takes letters, digits and signs, without spaces")
 	}
 	if _, given := d.places["http.tls"]; given && h.TLS == (TLS{}) {
@@ -74,17 +74,9 @@ func (d *decoder) http(h HTTP) {
 	}
 }
 
-// StoreKey returns encryptionKey, or "" where it is not given.
-func (c *Config) StoreKey() sender.Secret {
-	if c.EncryptionKey == nil {
-		return ""
-	}
-	return *c.EncryptionKey
-}
-
 func (d *decoder) encryption(c *Config) {
 	d.strong("encryptionKey", c.EncryptionKey)
-	if c.EncryptionKey != nil && c.NATS.URL != "" {
+	if !c.EncryptionKey.IsZero() && c.NATS.URL != "" {
 		d.failPath("encryptionKey", "is the embedded server's, and nats.url names another; encrypt that one's data in its own configuration, and leave this out")
 	}
 }
@@ -95,8 +87,8 @@ const minSecret = 32
 
 // strong refuses a secret that can be guessed, and one that is given and empty, as
 // from a variable that was set to nothing: what it protects would stand open.
-func (d *decoder) strong(path string, s *sender.Secret) {
-	if _, given := d.places[path]; given && (s == nil || len(s.Reveal()) < minSecret) {
+func (d *decoder) strong(path string, s sender.Secret) {
+	if _, given := d.places[path]; given && len(s.Reveal()) < minSecret {
 		d.failPath(path, "is too short; it takes 32 characters or more, such as openssl rand -hex 32 prints")
 	}
 }

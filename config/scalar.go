@@ -49,10 +49,14 @@ func (d *decoder) scalar(f field, v reflect.Value) {
 			err = errors.New("not positive")
 		}
 		v.SetInt(int64(n))
-	case v.Kind() == reflect.String:
+	case v.Kind() == reflect.String, isSecret(v):
 		if !isText {
 			// A number would lose its leading zeros, and "no" its meaning.
 			d.fail(f, "is not text; put it in quotes")
+			return
+		}
+		if isSecret(v) {
+			v.Set(reflect.ValueOf(sender.NewSecret(text)))
 			return
 		}
 		if v.Type() == reflect.TypeFor[sender.FilePath]() && text != "" {
@@ -81,6 +85,9 @@ func (d *decoder) scalar(f field, v reflect.Value) {
 		d.fail(f, "%q is not %s", text, want(v)) // never a secret: those are text
 	}
 }
+
+// isSecret tells whether a value is a secret: text, whatever it is made of.
+func isSecret(v reflect.Value) bool { return v.Type() == reflect.TypeFor[sender.Secret]() }
 
 // scalarText returns a scalar as it was written; isText is false for a number
 // or a truth value without quotes.
@@ -116,6 +123,8 @@ func want(v reflect.Value) string {
 	switch {
 	case v.Type() == reflect.TypeFor[time.Duration]():
 		return "a duration such as 10s or 5m"
+	case isSecret(v):
+		return "text"
 	case v.Kind() == reflect.Struct, v.Kind() == reflect.Map:
 		return "a mapping of names to values"
 	}

@@ -214,7 +214,7 @@ func (p *Publisher) message(s Subject, m *SendCode) (*nats.Msg, error) {
 		}
 		out = sealed
 	}
-	body, err := out.MarshalJSON()
+	body, err := out.Encode()
 	if err != nil {
 		return nil, err
 	}

@@ -94,7 +94,7 @@ func testPublish(t *testing.T, publish publishFunc) {
 		t.Fatal(err)
 	}
 	got = next(t, js, messages.SMS)
-	want, err := json.Marshal(given)
+	want, err := given.Encode()
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -194,7 +194,7 @@ func TestBodyOfTheLimitIsPublished(t *testing.T) {
 	p := newPublisher(t, nc, messages.PublisherOptions{Now: clock})
 	s, m := code()
 	m.ID, m.CreatedAt, m.Payload["x"] = strings.Repeat("7", 200), now, ""
-	b, err := json.Marshal(m)
+	b, err := m.Encode()
 	if err != nil {
 		t.Fatal(err)
 	}

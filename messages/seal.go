@@ -30,7 +30,7 @@ const sealInfo = "codeferry sealed message v1"
 // sealSecret is what a box holds.
 type sealSecret struct {
 	To      string                     `json:"to"`
-	Payload Payload                    `json:"payload"`
+	Payload openPayload                `json:"payload"`
 	IP      string                     `json:"ip,omitempty"`
 	Extra   map[string]json.RawMessage `json:"extra,omitempty"`
 }
@@ -187,7 +187,7 @@ func (s *Sealer) Seal(subject string, m *SendCode) (*SendCode, error) {
 	var secret bytes.Buffer
 	e := json.NewEncoder(&secret)
 	e.SetEscapeHTML(false) // nobody reads it as HTML, and it would grow
-	if err := e.Encode(sealSecret{m.To, m.Payload, m.IP, m.Extra}); err != nil {
+	if err := e.Encode(sealSecret{m.To, openPayload(m.Payload), m.IP, m.Extra}); err != nil {
 		return nil, encodeError(err)
 	}
 	enc, sender, err := hpke.NewSender(s.to.key, sealKDF, sealAEAD, []byte(sealInfo))
@@ -244,7 +244,7 @@ func (o *Opener) Open(subject string, m *SendCode) error {
 	if err := json.Unmarshal(plain, &secret); err != nil {
 		return fmt.Errorf("open the message: %w", ErrTampered)
 	}
-	m.To, m.Payload, m.IP, m.Sealed = secret.To, secret.Payload, secret.IP, nil
+	m.To, m.Payload, m.IP, m.Sealed = secret.To, Payload(secret.Payload), secret.IP, nil
 	if len(secret.Extra) > 0 {
 		all := maps.Clone(m.Extra) // what was said in the clear
 		if all == nil {

@@ -39,7 +39,7 @@ func overTheWire(t testing.TB, to messages.PublicKey, m *messages.SendCode) *mes
 	if err != nil {
 		t.Fatal(err)
 	}
-	body, err := json.Marshal(sealed)
+	body, err := sealed.Encode()
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -72,17 +72,43 @@ func (p *Payload) UnmarshalJSON(data []byte) error {
 // String shows that there is something, and not what: a payload holds the code.
 func (p Payload) String() string { return fmt.Sprintf("[payload of %d]", len(p)) }
 
-// GoString is String, for %#v.
-func (p Payload) GoString() string { return p.String() }
+// Format is String, whatever the verb.
+func (p Payload) Format(f fmt.State, _ rune) { _, _ = io.WriteString(f, p.String()) }
+
+// MarshalJSON is String, for whatever logs JSON. SendCode.Encode writes what is there.
+func (p Payload) MarshalJSON() ([]byte, error) { return json.Marshal(p.String()) }
+
+// openPayload is a payload whose JSON shows it.
+type openPayload map[string]any
+
+func (p *openPayload) UnmarshalJSON(data []byte) error { return (*Payload)(p).UnmarshalJSON(data) }
 
 // String shows the message without its code and its whole address, for whoever
-// logs one. Its JSON is whole.
+// logs one.
 func (m SendCode) String() string {
 	return fmt.Sprintf("SendCode %s %s to %s", m.ID, m.Type, Mask(m.To))
 }
 
-// GoString is String, for %#v.
-func (m SendCode) GoString() string { return m.String() }
+// Format is String, whatever the verb.
+func (m SendCode) Format(f fmt.State, _ rune) { _, _ = io.WriteString(f, m.String()) }
+
+// MarshalJSON shows what String does, for whatever logs JSON; what it writes can't be
+// read as a message. A sealed message hides what it holds already: its JSON is whole,
+// but for Extra. Encode writes what goes on the wire.
+func (m SendCode) MarshalJSON() ([]byte, error) {
+	m.Extra = nil
+	if m.Sealed != nil {
+		return m.Encode()
+	}
+	return json.Marshal(struct {
+		ID        string     `json:"id,omitempty"`
+		To        string     `json:"to"`
+		Type      Type       `json:"type"`
+		Payload   Payload    `json:"payload"`
+		CreatedAt *time.Time `json:"createdAt,omitempty"`
+		ExpiresAt *time.Time `json:"expiresAt,omitempty"`
+	}{m.ID, Mask(m.To), m.Type, m.Payload, timeOrNil(m.CreatedAt), timeOrNil(m.ExpiresAt)})
+}
 
 // FieldError says what is wrong with a part of a message. It never holds an
 // address or a code.
@@ -94,19 +120,19 @@ type FieldError struct {
 // Error returns one line such as `to is missing; it is the recipient's address`.
 func (e *FieldError) Error() string { return e.Field + " " + e.Problem }
 
-// MarshalJSON writes the known fields that are set, and then the unknown ones.
-// The error is a *FieldError.
-func (m SendCode) MarshalJSON() ([]byte, error) {
+// Encode writes the message as it goes on the wire: the known fields that are set,
+// and then the unknown ones. Decode reads it. The error is a *FieldError.
+func (m SendCode) Encode() ([]byte, error) {
 	known := struct {
-		ID        string     `json:"id,omitempty"`
-		To        *string    `json:"to,omitempty"`
-		Type      Type       `json:"type"`
-		Payload   *Payload   `json:"payload,omitempty"`
-		IP        string     `json:"ip,omitempty"`
-		CreatedAt *time.Time `json:"createdAt,omitempty"`
-		ExpiresAt *time.Time `json:"expiresAt,omitempty"`
-		Sealed    *Sealed    `json:"sealed,omitempty"`
-	}{m.ID, &m.To, m.Type, &m.Payload, m.IP, timeOrNil(m.CreatedAt), timeOrNil(m.ExpiresAt), m.Sealed}
+		ID        string       `json:"id,omitempty"`
+		To        *string      `json:"to,omitempty"`
+		Type      Type         `json:"type"`
+		Payload   *openPayload `json:"payload,omitempty"`
+		IP        string       `json:"ip,omitempty"`
+		CreatedAt *time.Time   `json:"createdAt,omitempty"`
+		ExpiresAt *time.Time   `json:"expiresAt,omitempty"`
+		Sealed    *Sealed      `json:"sealed,omitempty"`
+	}{m.ID, &m.To, m.Type, (*openPayload)(&m.Payload), m.IP, timeOrNil(m.CreatedAt), timeOrNil(m.ExpiresAt), m.Sealed}
 	if m.Sealed != nil {
 		known.To, known.Payload, known.IP = nil, nil, ""
 	}

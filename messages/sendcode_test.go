@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
+	"log/slog"
 	"math"
 	"math/rand/v2"
 	"reflect"
@@ -38,17 +39,17 @@ func TestDecodeTheWiresOwnJSON(t *testing.T) {
 	if got := m.Payload.Text("code"); got != "123456" {
 		t.Errorf("Text(code) = %q", got)
 	}
-	b, err := json.Marshal(m)
+	b, err := m.Encode()
 	if err != nil || string(b) != wire {
-		t.Errorf("Marshal() = %s, %v", b, err)
+		t.Errorf("Encode() = %s, %v", b, err)
 	}
 }
 
 func TestTimesAreWrittenInUTC(t *testing.T) {
 	m := wireMessage()
 	m.CreatedAt = m.CreatedAt.In(time.FixedZone("CST", 8*3600))
-	if b, err := json.Marshal(m); err != nil || string(b) != wire {
-		t.Errorf("Marshal() = %s, %v", b, err)
+	if b, err := m.Encode(); err != nil || string(b) != wire {
+		t.Errorf("Encode() = %s, %v", b, err)
 	}
 }
 
@@ -61,9 +62,9 @@ func TestDecodeOnlyRequiredFields(t *testing.T) {
 	if m.ID != "" || !m.CreatedAt.IsZero() || !m.ExpiresAt.IsZero() || m.Extra != nil {
 		t.Errorf("Decode() = %+v", *m)
 	}
-	b, err := json.Marshal(m)
+	b, err := m.Encode()
 	if err != nil || string(b) != body {
-		t.Errorf("Marshal() = %s, %v", b, err)
+		t.Errorf("Encode() = %s, %v", b, err)
 	}
 	for _, field := range []string{"to", "type", "payload"} {
 		for _, missing := range []string{`null`, ``} {
@@ -103,12 +104,12 @@ func TestUnknownFieldsAreKept(t *testing.T) {
 	if m.To != "+8613012345678" || m.Type != messages.SignIn {
 		t.Errorf("a field of another case was taken for a known one: %+v", *m)
 	}
-	b, err := json.Marshal(m)
+	b, err := m.Encode()
 	if err != nil {
 		t.Fatal(err)
 	}
 	if want := canonical(t, []byte(body)); canonical(t, b) != want {
-		t.Errorf("Marshal() = %s, want %s", b, want)
+		t.Errorf("Encode() = %s, want %s", b, want)
 	}
 }
 
@@ -134,16 +135,16 @@ func TestUnknownFieldsCantOverwriteKnownOnes(t *testing.T) {
 		"to": json.RawMessage(`"evil@example.com"`), "id": json.RawMessage(`"x"`), "payload": json.RawMessage(`null`),
 		"createdAt": json.RawMessage(`1`), "tenant": json.RawMessage(`"t1"`),
 	}
-	b, err := json.Marshal(m)
+	b, err := m.Encode()
 	if err != nil {
 		t.Fatal(err)
 	}
 	if want := strings.TrimSuffix(wire, "}") + `,"tenant":"t1"}`; string(b) != want {
-		t.Errorf("Marshal() = %s, want %s", b, want)
+		t.Errorf("Encode() = %s, want %s", b, want)
 	}
 	for _, value := range []string{``, `1,"to":"evil@example.com"`, `1}{`, `{"a":}`} {
 		m.Extra = map[string]json.RawMessage{"x": json.RawMessage(value)}
-		_, err := m.MarshalJSON()
+		_, err := m.Encode()
 		wantField(t, err, "extra")
 	}
 }
@@ -154,7 +155,7 @@ func TestMarshalRefusesWhatJSONCant(t *testing.T) {
 	} {
 		m := wireMessage()
 		m.Payload["x"] = v
-		_, err := m.MarshalJSON()
+		_, err := m.Encode()
 		wantField(t, err, "payload")
 		if strings.Contains(err.Error(), "secret1") {
 			t.Errorf("%s: the error shows the value: %v", name, err)
@@ -315,7 +316,7 @@ func FuzzDecode(f *testing.F) {
 		if err != nil {
 			return
 		}
-		b, err := json.Marshal(m)
+		b, err := m.Encode()
 		if err != nil {
 			t.Fatalf("what was read can't be written: %v", err)
 		}
@@ -345,12 +346,44 @@ func FuzzDecode(f *testing.F) {
 }
 
 func TestPrintingAMessageShowsNoCodeAndNoAddress(t *testing.T) {
-	m := messages.SendCode{ID: "01JDCT", To: "+8613012345678", Type: messages.SignIn, Payload: messages.Payload{"code": "918273"}}
-	for _, format := range []string{"%v", "%+v", "%#v", "%s"} {
-		for _, v := range []any{m, &m, m.Payload, []messages.SendCode{m}, map[string]any{"m": &m}} {
-			if got := fmt.Sprintf(format, v); strings.Contains(got, "918273") || strings.Contains(got, "13012345678") {
-				t.Errorf("%s: %s", format, got)
-			}
+	m := messages.SendCode{
+		ID: "01JDCT", To: "+8613012345678", Type: messages.SignIn, IP: "203.0.113.7", Payload: messages.Payload{"code": "918273"},
+		Extra: map[string]json.RawMessage{"backupCode": json.RawMessage(`"918273"`)},
+	}
+	var log strings.Builder
+	text, jsonLog := slog.New(slog.NewTextHandler(&log, nil)), slog.New(slog.NewJSONHandler(&log, nil))
+	for _, v := range []any{m, &m, m.Payload, &m.Payload, []messages.SendCode{m}, map[string]any{"m": &m}, map[string]*messages.SendCode{"m": &m}} {
+		for _, verb := range []string{"%v", "%+v", "%#v", "%s", "%q", "%x", "%d", "%t", "%5.1s", "%y"} {
+			fmt.Fprintf(&log, verb+"\n", v)
 		}
+		b, err := json.Marshal(v)
+		if err != nil {
+			t.Fatal(err)
+		}
+		log.Write(b)
+		text.Info("x", "m", v)
+		jsonLog.Info("x", "m", v)
+	}
+	for _, private := range []string{"918273", "13012345678", "203.0.113.7"} {
+		if strings.Contains(log.String(), private) || strings.Contains(strings.ToLower(log.String()), fmt.Sprintf("%x", private)) {
+			t.Errorf("it shows %s: %s", private, log.String())
+		}
+	}
+}
+
+// TestTheJSONForALogIsNoMessage: what was written for a log must not go out by
+// mistake as a message to nobody.
+func TestTheJSONForALogIsNoMessage(t *testing.T) {
+	m := wireMessage()
+	b, err := json.Marshal(m)
+	if err != nil {
+		t.Fatal(err)
+	}
+	const want = `{"id":"01JDCT0000000000000000000A","to":"+86130****5678","type":"SignIn","payload":"[payload of 2]","createdAt":"2026-11-21T12:00:00Z","expiresAt":"2026-11-21T12:10:00Z"}`
+	if string(b) != want {
+		t.Errorf("got  %s\nwant %s", b, want)
+	}
+	if _, err := messages.Decode(b, messages.SMS); err == nil {
+		t.Error("it can be read as a message")
 	}
 }

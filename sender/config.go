@@ -1,8 +1,6 @@
 package sender
 
 import (
-	"fmt"
-
 	"github.com/codeferry/codeferry/messages"
 )
 
@@ -36,27 +34,6 @@ type Problem struct {
 	// Text says what is wrong and what would be right.
 	Text string
 }
-
-// Secret is a value that never shows itself: every form of printing masks it.
-// Reveal unmasks it.
-type Secret string
-
-const masked = "[secret]"
-
-// Reveal returns the secret itself.
-func (s Secret) Reveal() string { return string(s) }
-
-// String returns a mask.
-func (s Secret) String() string { return masked }
-
-// GoString returns a mask, for %#v.
-func (s Secret) GoString() string { return masked }
-
-// MarshalText returns a mask, for JSON, YAML and slog.
-func (s Secret) MarshalText() ([]byte, error) { return []byte(masked), nil }
-
-// Format writes a mask whatever the verb.
-func (s Secret) Format(f fmt.State, _ rune) { _, _ = f.Write([]byte(masked)) }
 
 // TextFile is a file's text. In a configuration it is the file's path,
 // relative to the configuration's own folder.

@@ -5,6 +5,9 @@ package sender
 
 import (
 	"context"
+	"encoding/json"
+	"fmt"
+	"io"
 	"time"
 
 	"github.com/codeferry/codeferry/messages"
@@ -62,6 +65,15 @@ type Message struct {
 	// Missing names the placeholders for which the payload had nothing.
 	Missing []string
 }
+
+// String names the message and shows nothing of it: it holds the address and the code.
+func (m Message) String() string { return "message " + m.ID }
+
+// Format is String, whatever the verb.
+func (m Message) Format(f fmt.State, _ rune) { _, _ = io.WriteString(f, m.String()) }
+
+// MarshalJSON is String, for whatever logs JSON.
+func (m Message) MarshalJSON() ([]byte, error) { return json.Marshal(m.String()) }
 
 // Receipt is a provider's word that it has accepted a message.
 type Receipt struct {

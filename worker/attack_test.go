@@ -2,6 +2,7 @@ package worker_test
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -40,7 +41,7 @@ type panickySender struct {
 
 func (p panickySender) Send(ctx context.Context, m *sender.Message) (sender.Receipt, error) {
 	if p.left.Add(-1) >= 0 {
-		panic("a provider's answer that nobody thought of")
+		panic(fmt.Errorf("a provider's answer that nobody thought of, to %s: %s", m.To, m.HTML))
 	}
 	return p.Sender.Send(ctx, m)
 }
@@ -57,9 +58,11 @@ func TestPanicsTakeNothingWithThem(t *testing.T) {
 	for i := range 4 {
 		r.email(i, "")
 	}
+	var told []messages.Outcome
 	for sent := 0; sent < 4; {
 		select {
 		case o := <-r.outcomes:
+			told = append(told, o)
 			if o.Status == messages.StatusSent {
 				sent++
 			}
@@ -67,7 +70,14 @@ func TestPanicsTakeNothingWithThem(t *testing.T) {
 			t.Fatalf("%d of 4 sent", sent)
 		}
 	}
-	lookFor(t, "the log", r.log.String(), "123456")
+	lookFor(t, "the log", r.log.String(), "123456", "u0@example.com", "u3@example.com")
+	for _, o := range told {
+		b, err := json.Marshal(o)
+		if err != nil {
+			t.Fatal(err)
+		}
+		lookFor(t, "an outcome", string(b), "123456", "u0@example.com", "u3@example.com")
+	}
 }
 
 // TestACodeOvertakenWhileItWaitedForTheRateIsNotSent: the older code has its place

@@ -82,7 +82,7 @@ func (l *lane) keepMessage(d *delivery, letter *messages.DeadLetter) error {
 		if err != nil {
 			return err
 		}
-		body, err := sealed.MarshalJSON()
+		body, err := sealed.Encode()
 		if err != nil {
 			return err
 		}

@@ -71,7 +71,7 @@ func TestSealedMessages(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	body, err := json.Marshal(moved)
+	body, err := moved.Encode()
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -121,10 +121,10 @@ func TestDeadLettersAreSealed(t *testing.T) {
 			expires := time.Now().Add(c.expires).UTC()
 			msg := nats.NewMsg("codeferry.send.default.sms.SignIn.dead-1")
 			msg.Header.Set(messages.EpochHeader, "3")
-			msg.Data, _ = json.Marshal(messages.SendCode{
+			msg.Data, _ = messages.SendCode{
 				ID: "dead-1", To: "+8613012345678", Type: messages.SignIn, Payload: messages.Payload{"code": "482913"}, IP: "203.0.113.7", ExpiresAt: expires,
 				Extra: map[string]json.RawMessage{"backupCode": json.RawMessage(`"731904"`)},
-			})
+			}.Encode()
 			if _, err := r.js.PublishMsg(r.ctx(), msg); err != nil {
 				t.Fatal(err)
 			}

@@ -118,7 +118,7 @@ func (c *checkCmd) http(r *checkReport, cfg *config.Config) {
 		r.warning(what, text)
 	}
 	var takes []string
-	if cfg.HTTP.Token != nil {
+	if !cfg.HTTP.Token.IsZero() {
 		takes = append(takes, "token")
 	}
 	if cfg.HTTP.TLS.ClientCAFile != "" {
@@ -135,12 +135,12 @@ func (c *checkCmd) http(r *checkReport, cfg *config.Config) {
 // nats tells whether the server is there, is new enough and can hold the streams.
 func (c *checkCmd) nats(ctx context.Context, r *checkReport, cfg *config.Config) {
 	if cfg.NATS.URL == "" {
-		if err := broker.CheckStore(cfg.DataDir, cfg.StoreKey()); err != nil {
+		if err := broker.CheckStore(cfg.DataDir, cfg.EncryptionKey); err != nil {
 			r.error("NATS", err)
 			return
 		}
 		text := "embedded, its data in " + cfg.DataDir
-		if cfg.EncryptionKey != nil {
+		if !cfg.EncryptionKey.IsZero() {
 			text += ", encrypted"
 		}
 		r.ok("NATS", text)

@@ -130,7 +130,7 @@ Outcomes, as they come (Ctrl-C ends):
 
 // devConfig is a configuration whose connectors call the stand-in.
 func devConfig(endpoint string) *config.Config {
-	account := aliyun.Account{AccessKeyID: sandbox.DefaultKeyID, AccessKeySecret: sandbox.DefaultKeySecret, Endpoint: endpoint}
+	account := aliyun.Account{AccessKeyID: sender.NewSecret(sandbox.DefaultKeyID), AccessKeySecret: sender.NewSecret(sandbox.DefaultKeySecret), Endpoint: endpoint}
 	mail := &aliyundm.Config{
 		Account:     account,
 		AccountName: "no-reply@mail.example.com", FromAlias: "Example",

@@ -19,6 +19,7 @@ import (
 
 	"github.com/codeferry/codeferry/internal/broker"
 	"github.com/codeferry/codeferry/messages"
+	"github.com/codeferry/codeferry/sender"
 )
 
 func TestDevSendsEveryTypeOnce(t *testing.T) {
@@ -383,7 +384,7 @@ func TestWhatWouldNotStart(t *testing.T) {
 	sandboxURL := box.find(`sandbox on (http://\S+),`)[1]
 	const key = "0123456789abcdef0123456789abcdef"
 	data := t.TempDir()
-	server, err := broker.Start(broker.Options{Dir: data, Listen: "127.0.0.1:0", Key: key, Log: zerolog.Nop()})
+	server, err := broker.Start(broker.Options{Dir: data, Listen: "127.0.0.1:0", Key: sender.NewSecret(key), Log: zerolog.Nop()})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -89,7 +89,7 @@ func start(o Options, host string, port int) (*Embedded, error) {
 	}
 	// The worker makes no stream before Start has returned.
 	err = checkRecovered(s, o.Dir, o.Key, on)
-	if err == nil && o.Key != "" {
+	if err == nil && !o.Key.IsZero() {
 		err = markStore(o.Dir, o.Key)
 	}
 	if err != nil {
@@ -112,7 +112,7 @@ func serve(o Options, host string, port int) (*server.Server, error) {
 		JetStreamMaxMemory: maxMemory,
 		NoSigs:             true,
 	}
-	if o.Key != "" {
+	if !o.Key.IsZero() {
 		opts.JetStreamKey, opts.JetStreamCipher = o.Key.Reveal(), server.AES
 	}
 	s, err := server.NewServer(opts)

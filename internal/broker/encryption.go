@@ -207,11 +207,11 @@ func checkStore(dir string, key sender.Secret) (store, error) {
 		}
 	}
 	switch {
-	case key == "" && encrypted:
+	case key.IsZero() && encrypted:
 		err = fmt.Errorf("the data in %s is encrypted, and encryptionKey is not given; give the key that it was written with, or choose another dataDir", dir)
-	case key != "" && !encrypted && len(plain) > 0:
+	case !key.IsZero() && !encrypted && len(plain) > 0:
 		err = fmt.Errorf("the data in %s was written without encryption, and encryptionKey is given; take the key out, or choose another dataDir once nothing waits in this one", dir)
-	case key != "" && len(plain) > 0:
+	case !key.IsZero() && len(plain) > 0:
 		err = fmt.Errorf("the data in %s is encrypted, but for %s; move what does not belong there elsewhere, or put its meta.key back from a backup", dir, strings.Join(plain, ", "))
 	case marked && !m.fits(key):
 		err = wrongKey(dir)
@@ -251,7 +251,7 @@ func checkRecovered(s *server.Server, dir string, key sender.Secret, on store) e
 	switch {
 	case len(hidden) == 0:
 		return nil
-	case key != "" && !on.marked && len(hidden) == len(on.streams):
+	case !key.IsZero() && !on.marked && len(hidden) == len(on.streams):
 		return fmt.Errorf("embedded NATS: %w. Nothing was changed", wrongKey(dir))
 	}
 	return fmt.Errorf("embedded NATS: the data in %s holds what can't be opened: %s; the log says why. Restore it from a backup; to give it up, move its folder out of %s",

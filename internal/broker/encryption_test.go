@@ -21,9 +21,12 @@ import (
 	"github.com/codeferry/codeferry/sender"
 )
 
+var (
+	storeKey = sender.NewSecret("0123456789abcdef0123456789abcdef")
+	otherKey = sender.NewSecret("fedcba9876543210fedcba9876543210")
+)
+
 const (
-	storeKey = sender.Secret("0123456789abcdef0123456789abcdef")
-	otherKey = sender.Secret("fedcba9876543210fedcba9876543210")
 	// plainMark is in each subject, body, outcome and entry that fill stores.
 	plainMark = "PLAINMARK"
 	filling   = 20
@@ -168,14 +171,14 @@ func TestAKeyThatIsNotTheStores(t *testing.T) {
 		repaired func(t *testing.T, dir string)
 	}{
 		{name: "another key", with: storeKey, key: otherKey, want: "encrypted with another key", opens: storeKey},
-		{name: "no key", with: storeKey, key: "", want: "is encrypted, and encryptionKey is not given", opens: storeKey},
-		{name: "a key for a plain store", with: "", key: storeKey, want: "was written without encryption", opens: ""},
+		{name: "no key", with: storeKey, key: sender.NewSecret(""), want: "is encrypted, and encryptionKey is not given", opens: storeKey},
+		{name: "a key for a plain store", with: sender.NewSecret(""), key: storeKey, want: "was written without encryption", opens: sender.NewSecret("")},
 		{
 			name: "another key, and the mark is lost", with: storeKey, key: otherKey, want: "encrypted with another key", opens: storeKey,
 			damage: func(t *testing.T, dir string) { remove(t, dir, markFile) },
 		},
 		{
-			name: "no key, and the mark is lost", with: storeKey, key: "", want: "is encrypted, and encryptionKey is not given", opens: storeKey,
+			name: "no key, and the mark is lost", with: storeKey, key: sender.NewSecret(""), want: "is encrypted, and encryptionKey is not given", opens: storeKey,
 			damage: func(t *testing.T, dir string) { remove(t, dir, markFile) },
 		},
 		{
@@ -223,7 +226,7 @@ func TestAKeyThatIsNotTheStores(t *testing.T) {
 				tt.repaired(t, dir)
 			}
 			wantFilling(t, dir, tt.opens)
-			if _, err := os.Stat(filepath.Join(dir, markFile)); errors.Is(err, fs.ErrNotExist) == (tt.opens != "") {
+			if _, err := os.Stat(filepath.Join(dir, markFile)); errors.Is(err, fs.ErrNotExist) == (!tt.opens.IsZero()) {
 				t.Errorf("the mark: %v", err)
 			}
 		})
@@ -245,7 +248,7 @@ func TestAStartThatFailsMarksNothing(t *testing.T) {
 
 func TestCheckStore(t *testing.T) {
 	dir := t.TempDir()
-	for _, key := range []sender.Secret{"", storeKey} {
+	for _, key := range []sender.Secret{sender.NewSecret(""), storeKey} {
 		if err := broker.CheckStore(filepath.Join(dir, "none"), key); err != nil {
 			t.Errorf("a store that is not there yet: %v", err)
 		}
@@ -254,7 +257,7 @@ func TestCheckStore(t *testing.T) {
 		t.Errorf("it has written %v", left)
 	}
 	fill(t, dir, storeKey)
-	for key, want := range map[sender.Secret]bool{"": false, otherKey: false, storeKey: true} {
+	for key, want := range map[sender.Secret]bool{sender.NewSecret(""): false, otherKey: false, storeKey: true} {
 		if err := broker.CheckStore(dir, key); (err == nil) != want {
 			t.Errorf("%q: %v", key.Reveal(), err)
 		}
@@ -263,7 +266,7 @@ func TestCheckStore(t *testing.T) {
 
 func TestNothingIsPlainInAnEncryptedStore(t *testing.T) {
 	plain, encrypted := t.TempDir(), t.TempDir()
-	fill(t, plain, "")
+	fill(t, plain, sender.NewSecret(""))
 	if len(holders(t, plain, plainMark)) == 0 {
 		t.Fatal("the mark is not found in a plain store: this test can't fail")
 	}
@@ -277,7 +280,7 @@ func TestNothingIsPlainInAnEncryptedStore(t *testing.T) {
 
 // A stream that the server can't open is never made anew over what is left of it.
 func TestADamagedStream(t *testing.T) {
-	for _, key := range []sender.Secret{"", storeKey} {
+	for _, key := range []sender.Secret{sender.NewSecret(""), storeKey} {
 		dir := t.TempDir()
 		fill(t, dir, key)
 		sum := filepath.Join(dir, "jetstream", "$G", "streams", messages.DeadName, "meta.sum")
@@ -300,7 +303,7 @@ func TestADamagedStream(t *testing.T) {
 
 // What a crash leaves of a stream that was being made holds nothing, and stops nobody.
 func TestAStreamThatWasBeingMade(t *testing.T) {
-	for _, key := range []sender.Secret{"", storeKey} {
+	for _, key := range []sender.Secret{sender.NewSecret(""), storeKey} {
 		dir := t.TempDir()
 		fill(t, dir, key)
 		streams := filepath.Join(dir, "jetstream", "$G", "streams")

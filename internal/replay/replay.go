@@ -307,7 +307,7 @@ func (r *run) body(l archive.Letter) ([]byte, error) {
 		return nil, err
 	}
 	m.ExpiresAt = r.opts.Now().Add(r.opts.Extend).UTC()
-	return m.MarshalJSON()
+	return m.Encode()
 }
 
 // duplicate tells whether it is this letter's message that the stream had before:

@@ -67,7 +67,7 @@ type guard struct {
 
 func newGuard(h config.HTTP, next http.Handler) *guard {
 	g := &guard{certificate: h.TLS.ClientCAFile != "", next: next}
-	if h.Token != nil {
+	if !h.Token.IsZero() {
 		sum := sha256.Sum256([]byte(h.Token.Reveal()))
 		g.token = &sum
 	}

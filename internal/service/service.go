@@ -57,7 +57,7 @@ func Run(ctx context.Context, o Options) error {
 
 	target := broker.Target{URL: o.Config.NATS.URL, Creds: o.Config.NATS.Creds, InboxPrefix: o.Config.NATS.InboxPrefix, Name: "codeferry worker"}
 	if target.URL == "" {
-		embedded, err := broker.Start(broker.Options{Dir: o.Config.DataDir, Listen: o.Config.NATS.Listen, Key: o.Config.StoreKey(), Log: o.Log})
+		embedded, err := broker.Start(broker.Options{Dir: o.Config.DataDir, Listen: o.Config.NATS.Listen, Key: o.Config.EncryptionKey, Log: o.Log})
 		if errors.Is(err, broker.ErrInUse) {
 			return fmt.Errorf("%w; choose another with --nats-listen or nats.listen, or name a server with nats.url", err)
 		}

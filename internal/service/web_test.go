@@ -127,8 +127,6 @@ func withHTTP(listen string, h config.HTTP) *config.Config {
 	return c
 }
 
-func secret(s sender.Secret) *sender.Secret { return &s }
-
 // logged is a log that can be read while it is written.
 type logged struct {
 	mu   sync.Mutex
@@ -214,7 +212,7 @@ func TestToken(t *testing.T) {
 		wrong = `Bearer realm="codeferry", error="invalid_token"`
 	)
 	var log logged
-	base := "http://" + serve(t, config.HTTP{Token: secret(token)}, &log)
+	base := "http://" + serve(t, config.HTTP{Token: sender.NewSecret(token)}, &log)
 	c := client(t, nil, nil, nil)
 	for _, tt := range []struct {
 		method, path string
@@ -261,7 +259,7 @@ func TestToken(t *testing.T) {
 
 // Whatever way a path is written, what is behind the guard stays there.
 func TestPathsDontPassTheGuard(t *testing.T) {
-	addr := serve(t, config.HTTP{Token: secret(token)}, io.Discard)
+	addr := serve(t, config.HTTP{Token: sender.NewSecret(token)}, io.Discard)
 	for _, target := range []string{"/livez/../metrics", "//metrics", "/./metrics", "/metrics/", "/%6detrics", "/livez%2f..%2fmetrics", "/readyz;/metrics", "http://x/metrics", "*"} {
 		conn, err := new(net.Dialer).DialContext(t.Context(), "tcp", addr)
 		if err != nil {
@@ -341,7 +339,7 @@ func TestTLSAndClientCertificates(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			h := config.HTTP{TLS: ours.files(time.Now().Add(50*day), tt.clients)}
 			if tt.token {
-				h.Token = secret(token)
+				h.Token = sender.NewSecret(token)
 			}
 			addr := serve(t, h, io.Discard)
 			got, err := ask(t, tt.client, "GET", "https://"+addr+tt.path, nil, tt.auth...)
@@ -458,9 +456,9 @@ func TestCheckHTTP(t *testing.T) {
 		{name: "everyone's", listen: all, err: "listen is 0.0.0.0:8080, which others than this machine reach"},
 		{name: "everyone's, without a host", listen: ":8080", err: "listen is :8080"},
 		{name: "TLS keeps nobody out", listen: all, http: config.HTTP{TLS: a.files(time.Now().Add(50*day), nil)}, err: "give http.token or http.tls.clientCAFile"},
-		{name: "a token in the clear", listen: all, http: config.HTTP{Token: secret(token)}, warning: "http.token goes over the network in the clear"},
-		{name: "a token on this machine", listen: "localhost:8080", http: config.HTTP{Token: secret(token)}},
-		{name: "all is well", listen: all, http: config.HTTP{Token: secret(token), TLS: good}},
+		{name: "a token in the clear", listen: all, http: config.HTTP{Token: sender.NewSecret(token)}, warning: "http.token goes over the network in the clear"},
+		{name: "a token on this machine", listen: "localhost:8080", http: config.HTTP{Token: sender.NewSecret(token)}},
+		{name: "all is well", listen: all, http: config.HTTP{Token: sender.NewSecret(token), TLS: good}},
 		{name: "certificates alone", listen: all, http: config.HTTP{TLS: good}},
 		{name: "an expired certificate", listen: all, http: config.HTTP{TLS: a.files(time.Now().Add(-day), a)}, warning: "cert.pem has expired on " + time.Now().Add(-day).UTC().Format(time.DateOnly)},
 		{name: "one that soon expires", listen: all, http: config.HTTP{TLS: a.files(time.Now().Add(5*day), a)}, warning: "cert.pem expires on"},

@@ -36,7 +36,7 @@ func (a *Account) KeyProblems() []sender.Problem {
 		problems := a.Credentials.validate()
 		takes := a.Credentials.Type == RAMRoleARN
 		for i, k := range keys {
-			switch given, required := k.secret != "", i < 2; {
+			switch given, required := !k.secret.IsZero(), i < 2; {
 			case takes && required && !given:
 				problems = append(problems, sender.Problem{Path: k.path, Text: "is required: the keys that may assume credentials.roleArn"})
 			case !takes && given:
@@ -46,12 +46,12 @@ func (a *Account) KeyProblems() []sender.Problem {
 		return problems
 	}
 	text := "is required"
-	if a.AccessKeyID == "" && a.AccessKeySecret == "" {
+	if a.AccessKeyID.IsZero() && a.AccessKeySecret.IsZero() {
 		text = "is required, or in place of the keys credentials: {type: …} with one of " + typeNames()
 	}
 	var problems []sender.Problem
 	for _, k := range keys[:2] {
-		if k.secret == "" {
+		if k.secret.IsZero() {
 			problems = append(problems, sender.Problem{Path: k.path, Text: text})
 		}
 	}

@@ -260,7 +260,7 @@ func TestPanicIsDoubt(t *testing.T) {
 
 func TestClientShowsNoKey(t *testing.T) {
 	o := options("dm.aliyuncs.com")
-	o.AccessKeyID, o.AccessKeySecret, o.SecurityToken = "LTAI-key", "the-secret", "the-token"
+	o.AccessKeyID, o.AccessKeySecret, o.SecurityToken = sender.NewSecret("LTAI-key"), sender.NewSecret("the-secret"), sender.NewSecret("the-token")
 	c := newClient(t, o)
 	for _, verb := range []string{"%v", "%+v", "%#v", "%s", "%q"} {
 		for _, v := range []any{c, *c, o} {

@@ -513,7 +513,7 @@ func TestKeysOfEverySourceDontShow(t *testing.T) {
 	t.Setenv("ALIBABA_CLOUD_SECURITY_TOKEN", stsToken)
 	_, endpoint := aSandbox(t)
 	static := with(endpoint, aliyun.Credentials{})
-	static.AccessKeyID, static.AccessKeySecret, static.SecurityToken = stsID, stsSecret, stsToken
+	static.AccessKeyID, static.AccessKeySecret, static.SecurityToken = sender.NewSecret(stsID), sender.NewSecret(stsSecret), sender.NewSecret(stsToken)
 	text := fmt.Sprintf(`{"accessKeyId":%q,"accessKeySecret":%q,"securityToken":%q}`, stsID, stsSecret, stsToken)
 	for name, a := range map[string]aliyun.Account{
 		"static": static,
@@ -552,7 +552,7 @@ func TestKeyProblems(t *testing.T) {
 		return aliyun.Account{Credentials: c}
 	}
 	keyed := func(c aliyun.Credentials) aliyun.Account {
-		return aliyun.Account{AccessKeyID: "ZQX", AccessKeySecret: "ZQX", Credentials: c}
+		return aliyun.Account{AccessKeyID: sender.NewSecret("ZQX"), AccessKeySecret: sender.NewSecret("ZQX"), Credentials: c}
 	}
 	only := func(c aliyun.Credentials) aliyun.Account { return aliyun.Account{Credentials: c} }
 	for _, c := range []struct {
@@ -562,10 +562,10 @@ func TestKeyProblems(t *testing.T) {
 	}{
 		{"keys", keyed(aliyun.Credentials{}), ""},
 		{"nothing", aliyun.Account{}, "accessKeyId accessKeySecret"},
-		{"half", aliyun.Account{AccessKeyID: "ZQX"}, "accessKeySecret"},
+		{"half", aliyun.Account{AccessKeyID: sender.NewSecret("ZQX")}, "accessKeySecret"},
 		{"default", only(aliyun.Credentials{Type: "default"}), ""},
 		{"default beside keys", keyed(aliyun.Credentials{Type: "default"}), "accessKeyId accessKeySecret"},
-		{"default beside a token", aliyun.Account{SecurityToken: "ZQX", Credentials: aliyun.Credentials{Type: "default"}}, "securityToken"},
+		{"default beside a token", aliyun.Account{SecurityToken: sender.NewSecret("ZQX"), Credentials: aliyun.Credentials{Type: "default"}}, "securityToken"},
 		{"no type", only(aliyun.Credentials{RoleArn: roleArn}), "credentials.type"},
 		{"another type", only(aliyun.Credentials{Type: "ram-role-arn"}), "credentials.type"},
 		{"file", only(aliyun.Credentials{Type: "file", Path: "/keys"}), ""},

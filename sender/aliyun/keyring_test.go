@@ -281,7 +281,7 @@ func TestHalfOfTheTimeIsForTheKeys(t *testing.T) {
 // TestKeysDontShow: not even where printing can't ask a field how.
 func TestKeysDontShow(t *testing.T) {
 	k := newKeys("test", "ZQXid", "ZQXsecret", "ZQXtoken")
-	r := newKeyring(given("test", "ZQXid", "ZQXsecret", "ZQXtoken"))
+	r := newKeyring(given("test", sender.NewSecret("ZQXid"), sender.NewSecret("ZQXsecret"), sender.NewSecret("ZQXtoken")))
 	if _, err := r.get(t.Context()); err != nil {
 		t.Fatal(err)
 	}

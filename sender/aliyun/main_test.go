@@ -9,6 +9,7 @@ import (
 	"go.uber.org/goleak"
 
 	"github.com/codeferry/codeferry/internal/sandbox"
+	"github.com/codeferry/codeferry/sender"
 	"github.com/codeferry/codeferry/sender/aliyun"
 )
 
@@ -17,7 +18,7 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 // options are those of a client that the sandbox accepts.
 func options(endpoint string) aliyun.Account {
 	return aliyun.Account{
-		AccessKeyID: sandbox.DefaultKeyID, AccessKeySecret: sandbox.DefaultKeySecret,
+		AccessKeyID: sender.NewSecret(sandbox.DefaultKeyID), AccessKeySecret: sender.NewSecret(sandbox.DefaultKeySecret),
 		RegionID: "cn-hangzhou", Endpoint: endpoint,
 	}
 }

@@ -26,7 +26,7 @@ func TestSignature(t *testing.T) {
 		{ID: "STS.id", Secret: "a secret&+/=%", SecurityToken: "CAIS+to/ken==%20 ~*"},
 	}})
 	sts := options(endpoint)
-	sts.AccessKeyID, sts.AccessKeySecret, sts.SecurityToken = "STS.id", "a secret&+/=%", "CAIS+to/ken==%20 ~*"
+	sts.AccessKeyID, sts.AccessKeySecret, sts.SecurityToken = sender.NewSecret("STS.id"), sender.NewSecret("a secret&+/=%"), sender.NewSecret("CAIS+to/ken==%20 ~*")
 	const workers, each = 8, 300
 	var all sync.WaitGroup
 	for name, o := range map[string]aliyun.Account{"key": options(endpoint), "STS": sts} {
@@ -90,7 +90,7 @@ func TestKeysThatAreWrong(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			o := options(endpoint)
-			o.AccessKeyID, o.AccessKeySecret, o.SecurityToken = sender.Secret(c.id), sender.Secret(c.secret), sender.Secret(c.token)
+			o.AccessKeyID, o.AccessKeySecret, o.SecurityToken = sender.NewSecret(c.id), sender.NewSecret(c.secret), sender.NewSecret(c.token)
 			err := send(t.Context(), newClient(t, o), form(phone))
 			if e := sendertest.Want(t, err, sender.AccountDown); e.Code != c.want || e.RequestID == "" {
 				t.Errorf("got %+v, want %s", e, c.want)

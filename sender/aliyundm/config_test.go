@@ -15,7 +15,7 @@ import (
 // good is a configuration in which nothing is wrong.
 func good() *aliyundm.Config {
 	c := &aliyundm.Config{
-		Account:     aliyun.Account{AccessKeyID: sandbox.DefaultKeyID, AccessKeySecret: sandbox.DefaultKeySecret},
+		Account:     aliyun.Account{AccessKeyID: sender.NewSecret(sandbox.DefaultKeyID), AccessKeySecret: sender.NewSecret(sandbox.DefaultKeySecret)},
 		AccountName: "no-reply@mail.example.com", FromAlias: "Example 示例",
 	}
 	for _, t := range messages.RequiredTypes() {

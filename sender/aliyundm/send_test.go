@@ -169,7 +169,7 @@ func TestCheck(t *testing.T) {
 	}
 
 	c := good()
-	c.Endpoint, c.AccessKeySecret = endpoint, "wrong-secret"
+	c.Endpoint, c.AccessKeySecret = endpoint, sender.NewSecret("wrong-secret")
 	s, err := c.New()
 	if err != nil {
 		t.Fatal(err)
@@ -190,7 +190,7 @@ func TestCheck(t *testing.T) {
 func TestKeysOfSTS(t *testing.T) {
 	sb, endpoint := sendertest.Sandbox(t, sandbox.Options{Keys: []sandbox.Key{{ID: "STS.id", Secret: "secret", SecurityToken: "to/ken+=="}}})
 	c := good()
-	c.Endpoint, c.AccessKeyID, c.AccessKeySecret, c.SecurityToken = endpoint, "STS.id", "secret", "to/ken+=="
+	c.Endpoint, c.AccessKeyID, c.AccessKeySecret, c.SecurityToken = endpoint, sender.NewSecret("STS.id"), sender.NewSecret("secret"), sender.NewSecret("to/ken+==")
 	s, err := c.New()
 	if err != nil {
 		t.Fatal(err)

@@ -56,7 +56,7 @@ func TestAsk(t *testing.T) {
 // messages, though its OutId be the same.
 func TestAskKnowsItsOwnProductAlone(t *testing.T) {
 	_, endpoint := sendertest.Sandbox(t, sandbox.Options{})
-	sms, err := (&aliyunsms.Config{Account: aliyun.Account{AccessKeyID: sandbox.DefaultKeyID, AccessKeySecret: sandbox.DefaultKeySecret, Endpoint: endpoint}, SignName: "Example"}).New()
+	sms, err := (&aliyunsms.Config{Account: aliyun.Account{AccessKeyID: sender.NewSecret(sandbox.DefaultKeyID), AccessKeySecret: sender.NewSecret(sandbox.DefaultKeySecret), Endpoint: endpoint}, SignName: "Example"}).New()
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -146,7 +146,7 @@ func TestCheck(t *testing.T) {
 	}
 
 	c := good()
-	c.Endpoint, c.AccessKeySecret = endpoint, "wrong-secret"
+	c.Endpoint, c.AccessKeySecret = endpoint, sender.NewSecret("wrong-secret")
 	err := check(t, connector(t, c))
 	if e := sendertest.Want(t, err, sender.AccountDown); e.Code != "SignatureDoesNotMatch" {
 		t.Error(e)

@@ -7,6 +7,7 @@ import (
 
 	"github.com/codeferry/codeferry/internal/sandbox"
 	"github.com/codeferry/codeferry/messages"
+	"github.com/codeferry/codeferry/sender"
 	"github.com/codeferry/codeferry/sender/aliyun"
 	"github.com/codeferry/codeferry/sender/aliyunmas"
 )
@@ -14,7 +15,7 @@ import (
 // good is a configuration in which nothing is wrong.
 func good() *aliyunmas.Config {
 	c := &aliyunmas.Config{
-		Account: aliyun.Account{AccessKeyID: sandbox.DefaultKeyID, AccessKeySecret: sandbox.DefaultKeySecret}, SignName: "速通互联 验证码",
+		Account: aliyun.Account{AccessKeyID: sender.NewSecret(sandbox.DefaultKeyID), AccessKeySecret: sender.NewSecret(sandbox.DefaultKeySecret)}, SignName: "速通互联 验证码",
 	}
 	for _, t := range messages.RequiredTypes() {
 		c.Templates = append(c.Templates, aliyunmas.Template{UsageType: t, TemplateCode: "100001"})

@@ -20,7 +20,7 @@ func asker(t *testing.T, url string) interface {
 } {
 	t.Helper()
 	cfg := &aliyunsms.Config{
-		Account: aliyun.Account{AccessKeyID: sandbox.DefaultKeyID, AccessKeySecret: sandbox.DefaultKeySecret, Endpoint: url}, SignName: "Example",
+		Account: aliyun.Account{AccessKeyID: sender.NewSecret(sandbox.DefaultKeyID), AccessKeySecret: sender.NewSecret(sandbox.DefaultKeySecret), Endpoint: url}, SignName: "Example",
 		Templates: []aliyunsms.Template{{UsageType: messages.Generic, TemplateCode: aliyunsms.TemplateCode{China: "SMS_1", Overseas: "SMS_2"}}},
 	}
 	s, err := cfg.New()

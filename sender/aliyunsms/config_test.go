@@ -7,6 +7,7 @@ import (
 
 	"github.com/codeferry/codeferry/internal/sandbox"
 	"github.com/codeferry/codeferry/messages"
+	"github.com/codeferry/codeferry/sender"
 	"github.com/codeferry/codeferry/sender/aliyun"
 	"github.com/codeferry/codeferry/sender/aliyunsms"
 )
@@ -14,7 +15,7 @@ import (
 // good is a configuration in which nothing is wrong.
 func good() *aliyunsms.Config {
 	c := &aliyunsms.Config{
-		Account: aliyun.Account{AccessKeyID: sandbox.DefaultKeyID, AccessKeySecret: sandbox.DefaultKeySecret}, SignName: "示例 签名",
+		Account: aliyun.Account{AccessKeyID: sender.NewSecret(sandbox.DefaultKeyID), AccessKeySecret: sender.NewSecret(sandbox.DefaultKeySecret)}, SignName: "示例 签名",
 	}
 	for _, t := range messages.RequiredTypes() {
 		c.Templates = append(c.Templates, aliyunsms.Template{UsageType: t, TemplateCode: aliyunsms.TemplateCode{China: "SMS_1", Overseas: "SMS_2"}})

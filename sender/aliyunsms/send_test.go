@@ -211,7 +211,7 @@ func TestCheck(t *testing.T) {
 	}
 
 	c := good()
-	c.Endpoint, c.AccessKeySecret = endpoint, "wrong-secret"
+	c.Endpoint, c.AccessKeySecret = endpoint, sender.NewSecret("wrong-secret")
 	err := check(t, connector(t, c))
 	if e := sendertest.Want(t, err, sender.AccountDown); e.Code != "SignatureDoesNotMatch" {
 		t.Error(e)

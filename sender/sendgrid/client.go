@@ -29,17 +29,16 @@ const (
 // answers without an end.
 type client struct {
 	endpoint *url.URL
-	// key is a function, since fmt shows an unexported text whatever its type.
-	key     func() string
-	timeout time.Duration
-	http    *http.Client
+	key      sender.Secret
+	timeout  time.Duration
+	http     *http.Client
 }
 
 func newClient(endpoint *url.URL, key sender.Secret, timeout time.Duration) *client {
 	if timeout <= 0 {
 		timeout = defaultTimeout
 	}
-	return &client{endpoint: endpoint, key: key.Reveal, timeout: timeout, http: &http.Client{
+	return &client{endpoint: endpoint, key: key, timeout: timeout, http: &http.Client{
 		Transport: newTransport(),
 		// A redirect would carry the key and a code to where nobody asked for it.
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
@@ -73,7 +72,7 @@ func (c *client) do(ctx context.Context, method, path string, body []byte, p pri
 	if err != nil {
 		return nil, &sender.Error{Class: sender.Misconfigured, Code: "endpoint", Detail: "the endpoint makes no URL"}
 	}
-	req.Header.Set("Authorization", "Bearer "+c.key())
+	req.Header.Set("Authorization", "Bearer "+c.key.Reveal())
 	req.Header.Set("Accept", "application/json")
 	req.Header.Set("User-Agent", "codeferry")
 	if len(body) > 0 {

@@ -13,7 +13,7 @@ import (
 
 // good is a configuration in which nothing is wrong.
 func good() *sendgrid.Config {
-	c := &sendgrid.Config{APIKey: key, FromEmail: "no-reply@mail.example.com", FromName: "Example 示例"}
+	c := &sendgrid.Config{APIKey: sender.NewSecret(key), FromEmail: "no-reply@mail.example.com", FromName: "Example 示例"}
 	for _, t := range messages.RequiredTypes() {
 		c.Templates = append(c.Templates, sendgrid.Template{Type: sender.TextHTML, MailTemplate: sender.MailTemplate{
 			UsageType: t, Subject: string(t) + ": {{code}}", Content: `<p title="{{user.name}}">{{code}} 您的验证码 🚢</p>`,
@@ -39,8 +39,8 @@ func TestValidate(t *testing.T) {
 		{"good", func(*sendgrid.Config) {}, nil},
 		{"no fromName", func(c *sendgrid.Config) { c.FromName = "" }, nil},
 		{"empty", func(c *sendgrid.Config) { *c = sendgrid.Config{} }, []string{"apiKey", "fromEmail", "templates"}},
-		{"apiKey, with its line's end", func(c *sendgrid.Config) { c.APIKey += "\n" }, []string{"apiKey"}},
-		{"apiKey, not ASCII", func(c *sendgrid.Config) { c.APIKey += "钥" }, []string{"apiKey"}},
+		{"apiKey, with its line's end", func(c *sendgrid.Config) { c.APIKey = sender.NewSecret(key + "\n") }, []string{"apiKey"}},
+		{"apiKey, not ASCII", func(c *sendgrid.Config) { c.APIKey = sender.NewSecret(key + "钥") }, []string{"apiKey"}},
 		{"fromEmail, a name", func(c *sendgrid.Config) { c.FromEmail = "no-reply" }, []string{"fromEmail"}},
 		{"fromEmail, with a display name", func(c *sendgrid.Config) { c.FromEmail = "A <a@example.com>" }, []string{"fromEmail"}},
 		{"fromEmail, not ASCII", func(c *sendgrid.Config) { c.FromEmail = "示例@example.com" }, []string{"fromEmail"}},

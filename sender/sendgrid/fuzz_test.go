@@ -25,7 +25,7 @@ func FuzzAnswer(f *testing.F) {
 	}
 	f.Fuzz(func(t *testing.T, status int, body, id, reset, retry string, whole bool) {
 		a := &answer{status: status, header: make(http.Header), body: []byte(body), private: private{
-			to: to, key: key, content: []string{"SignIn: " + code, "Your code is " + code},
+			to: to, key: sender.NewSecret(key), content: []string{"SignIn: " + code, "Your code is " + code},
 		}}
 		a.header.Set("X-Message-Id", id)
 		a.header.Set("X-RateLimit-Reset", reset)

@@ -40,7 +40,7 @@ func (c *connector) Send(ctx context.Context, m *sender.Message) (sender.Receipt
 
 // private is what no error may hold when m is sent.
 func (c *connector) private(m *sender.Message) private {
-	return private{to: m.To, key: sender.Secret(c.client.key()), content: []string{m.Subject, m.FromAlias, m.Text, m.HTML}}
+	return private{to: m.To, key: c.client.key, content: []string{m.Subject, m.FromAlias, m.Text, m.HTML}}
 }
 
 // Check calls GET /v3/scopes, which lists what the key may do and sends nothing.

@@ -257,7 +257,7 @@ func TestCheck(t *testing.T) {
 	}
 
 	const wrong = "SG.another.key"
-	err := check(t, connector(t, endpoint, func(c *sendgrid.Config) { c.APIKey = wrong }))
+	err := check(t, connector(t, endpoint, func(c *sendgrid.Config) { c.APIKey = sender.NewSecret(wrong) }))
 	if e := sendertest.Want(t, err, sender.AccountDown); e.Code != "bad-key" || !strings.Contains(e.Detail, "invalid") {
 		t.Errorf("%+v", e)
 	}

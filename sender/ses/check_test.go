@@ -50,7 +50,7 @@ func TestCheck(t *testing.T) {
 		{"whoever it was", &standin.SES{Account: "{}"}, nil, sender.Unknown, "SDK.Answer"},
 		{"HTML", &standin.SES{Account: "<html>"}, nil, sender.Unknown, "SDK.Answer"},
 		{"HTML for an identity", &standin.SES{Identities: map[string]string{"no-reply@mail.example.com": "<html>"}}, nil, 0, ""},
-		{"wrong secret", &standin.SES{}, func(c *ses.Config) { c.AccessKeySecret = "wrong-secret" }, sender.AccountDown, "InvalidSignatureException"},
+		{"wrong secret", &standin.SES{}, func(c *ses.Config) { c.AccessKeySecret = sender.NewSecret("wrong-secret") }, sender.AccountDown, "InvalidSignatureException"},
 		{"suspended", &standin.SES{Refuse: map[string]standin.SESRefusal{standin.SESAccountPath: {Code: "AccountSuspendedException", Message: "no"}}}, nil, sender.AccountDown, "AccountSuspendedException"},
 	} {
 		t.Run(c.name, func(t *testing.T) {

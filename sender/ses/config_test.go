@@ -21,7 +21,7 @@ const (
 // good is a configuration in which nothing is wrong.
 func good() *ses.Config {
 	c := &ses.Config{
-		AccessKeyID: keyID, AccessKeySecret: keySecret, Region: "us-east-1",
+		AccessKeyID: sender.NewSecret(keyID), AccessKeySecret: sender.NewSecret(keySecret), Region: "us-east-1",
 		EmailAddress: "no-reply@mail.example.com", FromAlias: "Example 示例 {{application.name}}",
 	}
 	for _, t := range messages.RequiredTypes() {
@@ -42,7 +42,7 @@ func TestValidate(t *testing.T) {
 		{"everything", func(c *ses.Config) {
 			c.EmailAddressIdentityArn, c.FeedbackForwardingEmailAddress = fromArn+"example.com", "bounces@example.com"
 			c.FeedbackForwardingEmailAddressIdentityArn, c.ConfigurationSetName = "arn:aws-us-gov:ses:us-gov-west-1:123456789012:identity/example.com", "my_set-1"
-			c.ReplyTo, c.SessionToken, c.Endpoint, c.Timeout = `"Help, desk" <help@example.com>`, "t", "http://127.0.0.1:1", 1
+			c.ReplyTo, c.SessionToken, c.Endpoint, c.Timeout = `"Help, desk" <help@example.com>`, sender.NewSecret("t"), "http://127.0.0.1:1", 1
 		}, nil},
 		{"empty", func(c *ses.Config) { *c = ses.Config{} }, []string{"accessKeyId", "accessKeySecret", "region", "emailAddress", "templates"}},
 		{"no alias", func(c *ses.Config) { c.FromAlias = "" }, nil},
@@ -71,7 +71,7 @@ func TestValidate(t *testing.T) {
 		{"a host as region", func(c *ses.Config) { c.Region = "us-east-1.example.com" }, []string{"region"}},
 		{"configurationSetName", func(c *ses.Config) { c.ConfigurationSetName = "my set" }, []string{"configurationSetName"}},
 		{"keys with what no key has", func(c *ses.Config) {
-			c.AccessKeyID, c.AccessKeySecret, c.SessionToken = keyID+"\n", " "+keySecret, "码"
+			c.AccessKeyID, c.AccessKeySecret, c.SessionToken = sender.NewSecret(keyID+"\n"), sender.NewSecret(" "+keySecret), sender.NewSecret("码")
 		}, []string{"accessKeyId", "accessKeySecret", "sessionToken"}},
 		{"endpoint", func(c *ses.Config) { c.Endpoint = "https://host/path" }, []string{"endpoint"}},
 		{"templates", func(c *ses.Config) {
@@ -135,7 +135,7 @@ func TestNewNamesWhatIsWrong(t *testing.T) {
 // TestPrintingShowsNoKey: neither a configuration nor a connector.
 func TestPrintingShowsNoKey(t *testing.T) {
 	c := good()
-	c.SessionToken = "the-session-token"
+	c.SessionToken = sender.NewSecret("the-session-token")
 	s, err := c.New()
 	if err != nil {
 		t.Fatal(err)

@@ -176,17 +176,17 @@ func TestKeys(t *testing.T) {
 		code   string // empty for success
 		says   string
 	}{
-		{"wrong secret", &standin.SES{}, func(c *ses.Config) { c.AccessKeySecret = "wrong-secret" }, "InvalidSignatureException", "secret"},
-		{"wrong id", &standin.SES{}, func(c *ses.Config) { c.AccessKeyID = "AKIDWRONG" }, "UnrecognizedClientException", "key"},
+		{"wrong secret", &standin.SES{}, func(c *ses.Config) { c.AccessKeySecret = sender.NewSecret("wrong-secret") }, "InvalidSignatureException", "secret"},
+		{"wrong id", &standin.SES{}, func(c *ses.Config) { c.AccessKeyID = sender.NewSecret("AKIDWRONG") }, "UnrecognizedClientException", "key"},
 		{"wrong region", &standin.SES{Region: "eu-west-1"}, func(*ses.Config) {}, "InvalidSignatureException", "region"},
 		{"a token", &standin.SES{Keys: standin.SESKeys{ID: "ASIA", Secret: "secret", Token: "to/ken+=="}}, func(c *ses.Config) {
-			c.AccessKeyID, c.AccessKeySecret, c.SessionToken = "ASIA", "secret", "to/ken+=="
+			c.AccessKeyID, c.AccessKeySecret, c.SessionToken = sender.NewSecret("ASIA"), sender.NewSecret("secret"), sender.NewSecret("to/ken+==")
 		}, "", ""},
 		{"a token and a wrong secret", &standin.SES{Keys: standin.SESKeys{ID: "ASIA", Secret: "secret", Token: "to/ken+=="}}, func(c *ses.Config) {
-			c.AccessKeyID, c.AccessKeySecret, c.SessionToken = "ASIA", "wrong-secret", "to/ken+=="
+			c.AccessKeyID, c.AccessKeySecret, c.SessionToken = sender.NewSecret("ASIA"), sender.NewSecret("wrong-secret"), sender.NewSecret("to/ken+==")
 		}, "InvalidSignatureException", "secret"},
 		{"no token", &standin.SES{Keys: standin.SESKeys{ID: "ASIA", Secret: "secret", Token: "to/ken+=="}}, func(c *ses.Config) {
-			c.AccessKeyID, c.AccessKeySecret = "ASIA", "secret"
+			c.AccessKeyID, c.AccessKeySecret = sender.NewSecret("ASIA"), sender.NewSecret("secret")
 		}, "UnrecognizedClientException", "token"},
 		{"a clock that is behind", &standin.SES{Ahead: time.Hour}, func(*ses.Config) {}, "InvalidSignatureException", "clock"},
 		{"a clock that is ahead", &standin.SES{Ahead: -time.Hour}, func(*ses.Config) {}, "InvalidSignatureException", "clock"},

@@ -49,7 +49,7 @@ type PrivateKey struct {
 
 // UnmarshalText reads a key without a passphrase.
 func (k *PrivateKey) UnmarshalText(text []byte) error {
-	k.Key = sender.Secret(text)
+	k.Key = sender.NewSecret(string(text))
 	return nil
 }
 
@@ -87,7 +87,7 @@ func (a *Auth) kind() kind {
 	switch {
 	case strings.EqualFold(a.Type, "oauth2") || a.Type == "" && a.tokens():
 		return byToken
-	case a.User != "" || a.Pass != "":
+	case a.User != "" || !a.Pass.IsZero():
 		return byPassword
 	}
 	return nobody
@@ -95,7 +95,7 @@ func (a *Auth) kind() kind {
 
 // tokens tells whether any field of OAuth2's is set.
 func (a *Auth) tokens() bool {
-	return a.ClientID != "" || a.ClientSecret != "" || a.RefreshToken != "" || a.AccessToken != "" || a.ServiceClient != "" || a.PrivateKey.Key != ""
+	return a.ClientID != "" || !a.ClientSecret.IsZero() || !a.RefreshToken.IsZero() || !a.AccessToken.IsZero() || a.ServiceClient != "" || !a.PrivateKey.Key.IsZero()
 }
 
 func (a *Auth) validate(p *problems) {
@@ -111,16 +111,16 @@ func (a *Auth) validate(p *problems) {
 	case byToken:
 		require("auth.user", a.User)
 		switch {
-		case a.ServiceClient != "" || a.PrivateKey.Key != "":
+		case a.ServiceClient != "" || !a.PrivateKey.Key.IsZero():
 			require("auth.serviceClient", a.ServiceClient, "auth.privateKey", a.PrivateKey.Key.Reveal())
-			if a.PrivateKey.Key != "" {
+			if !a.PrivateKey.Key.IsZero() {
 				if err := a.PrivateKey.check(); err != nil {
 					p.add("auth.privateKey", "%v", err)
 				}
 			}
-		case a.RefreshToken != "":
+		case !a.RefreshToken.IsZero():
 			require("auth.clientId", a.ClientID, "auth.clientSecret", a.ClientSecret.Reveal())
-		case a.AccessToken == "":
+		case a.AccessToken.IsZero():
 			p.add("auth.accessToken", "is required, or refreshToken with clientId and clientSecret, or serviceClient with privateKey")
 		}
 	}

@@ -24,7 +24,7 @@ var rsaKey = sync.OnceValue(func() sender.Secret {
 	if err != nil {
 		panic(err)
 	}
-	return sender.Secret(pem.EncodeToMemory(&pem.Block{Type: "RSA PRIVATE KEY", Bytes: x509.MarshalPKCS1PrivateKey(key)}))
+	return sender.NewSecret(string(pem.EncodeToMemory(&pem.Block{Type: "RSA PRIVATE KEY", Bytes: x509.MarshalPKCS1PrivateKey(key)})))
 })
 
 func pkcs8(t testing.TB, key any) sender.Secret {
@@ -33,7 +33,7 @@ func pkcs8(t testing.TB, key any) sender.Secret {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return sender.Secret(pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: der}))
+	return sender.NewSecret(string(pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: der})))
 }
 
 func TestValidate(t *testing.T) {
@@ -61,14 +61,14 @@ func TestValidate(t *testing.T) {
 		{"port below 0", func(c *config) { c.Port = -1 }, []string{"port"}},
 		{"no auth", noAuth, nil},
 		{"no user", func(c *config) { c.Auth.User = "" }, []string{"auth.user"}},
-		{"no pass", func(c *config) { c.Auth.Pass = "" }, []string{"auth.pass"}},
+		{"no pass", func(c *config) { c.Auth.Pass = sender.NewSecret("") }, []string{"auth.pass"}},
 		{"auth.type login", func(c *config) { c.Auth.Type = "login" }, nil},
 		{"auth.type Login, and nobody", func(c *config) { c.Auth = smtp.Auth{Type: "Login"} }, nil},
 		{"auth.type", func(c *config) { c.Auth.Type = "ntlm" }, []string{"auth.type"}},
 		{"oauth2, empty", func(c *config) { c.Auth = smtp.Auth{Type: "OAuth2"} }, []string{"auth.user", "auth.accessToken"}},
-		{"oauth2, a token", func(c *config) { c.Auth = smtp.Auth{Type: "oauth2", User: "u", AccessToken: "t"} }, nil},
-		{"oauth2 by its fields", func(c *config) { c.Auth = smtp.Auth{User: "u", AccessToken: "t"} }, nil},
-		{"oauth2, half a renewal", func(c *config) { c.Auth = smtp.Auth{Type: "oauth2", User: "u", RefreshToken: "r"} }, []string{"auth.clientId", "auth.clientSecret"}},
+		{"oauth2, a token", func(c *config) { c.Auth = smtp.Auth{Type: "oauth2", User: "u", AccessToken: sender.NewSecret("t")} }, nil},
+		{"oauth2 by its fields", func(c *config) { c.Auth = smtp.Auth{User: "u", AccessToken: sender.NewSecret("t")} }, nil},
+		{"oauth2, half a renewal", func(c *config) { c.Auth = smtp.Auth{Type: "oauth2", User: "u", RefreshToken: sender.NewSecret("r")} }, []string{"auth.clientId", "auth.clientSecret"}},
 		{"oauth2, a service without a key", func(c *config) { c.Auth = smtp.Auth{Type: "oauth2", User: "u", ServiceClient: "s"} }, []string{"auth.privateKey"}},
 		{"oauth2, a key without a service", func(c *config) {
 			c.Auth = smtp.Auth{Type: "oauth2", User: "u", PrivateKey: smtp.PrivateKey{Key: rsaKey()}}
@@ -77,19 +77,21 @@ func TestValidate(t *testing.T) {
 			c.Auth = smtp.Auth{Type: "oauth2", User: "u", ServiceClient: "s", PrivateKey: smtp.PrivateKey{Key: rsaKey()}}
 		}, nil},
 		{"oauth2, no PEM", func(c *config) {
-			c.Auth = smtp.Auth{User: "u", ServiceClient: "s", PrivateKey: smtp.PrivateKey{Key: "a-secret-key"}}
+			c.Auth = smtp.Auth{User: "u", ServiceClient: "s", PrivateKey: smtp.PrivateKey{Key: sender.NewSecret("a-secret-key")}}
 		}, []string{"auth.privateKey"}},
 		{"oauth2, another kind of key", func(c *config) {
 			c.Auth = smtp.Auth{User: "u", ServiceClient: "s", PrivateKey: smtp.PrivateKey{Key: pkcs8(t, elliptic256)}}
 		}, []string{"auth.privateKey"}},
 		{"oauth2, an encrypted key", func(c *config) {
-			c.Auth = smtp.Auth{User: "u", ServiceClient: "s", PrivateKey: smtp.PrivateKey{Passphrase: "a-secret-phrase", Key: "-----BEGIN ENCRYPTED PRIVATE KEY-----\nAAAA\n-----END ENCRYPTED PRIVATE KEY-----\n"}}
+			c.Auth = smtp.Auth{User: "u", ServiceClient: "s", PrivateKey: smtp.PrivateKey{Passphrase: sender.NewSecret("a-secret-phrase"), Key: sender.NewSecret("-----BEGIN ENCRYPTED PRIVATE KEY-----\nAAAA\n-----END ENCRYPTED PRIVATE KEY-----\n")}}
 		}, []string{"auth.privateKey"}},
 		{"accessUrl", func(c *config) {
-			c.Auth = smtp.Auth{User: "u", AccessToken: "t", AccessURL: "http://tokens.example.com"}
+			c.Auth = smtp.Auth{User: "u", AccessToken: sender.NewSecret("t"), AccessURL: "http://tokens.example.com"}
 		}, []string{"auth.accessUrl"}},
-		{"accessUrl, a stand-in", func(c *config) { c.Auth = smtp.Auth{User: "u", AccessToken: "t", AccessURL: "http://127.0.0.1:1/t"} }, nil},
-		{"expires", func(c *config) { c.Auth = smtp.Auth{User: "u", AccessToken: "t", Expires: -1} }, []string{"auth.expires"}},
+		{"accessUrl, a stand-in", func(c *config) {
+			c.Auth = smtp.Auth{User: "u", AccessToken: sender.NewSecret("t"), AccessURL: "http://127.0.0.1:1/t"}
+		}, nil},
+		{"expires", func(c *config) { c.Auth = smtp.Auth{User: "u", AccessToken: sender.NewSecret("t"), Expires: -1} }, []string{"auth.expires"}},
 		{"authMethod", func(c *config) { c.AuthMethod = "NTLM" }, []string{"authMethod"}},
 		{"authMethod without a password", func(c *config) { c.Auth, c.AuthMethod = smtp.Auth{}, "PLAIN" }, []string{"authMethod"}},
 		{"fromEmail, bare", func(c *config) { c.FromEmail = "a@example.com" }, nil},
@@ -115,9 +117,9 @@ func TestValidate(t *testing.T) {
 		{"caFile, no PEM", func(c *config) { c.CAFile = "ca.pem" }, []string{"caFile"}},
 		{"tls.ca", func(c *config) { c.TLS.CA = smtp.PEM{ca.pem, ca.pem} }, nil},
 		{"tls.ca and caFile", func(c *config) { c.TLS.CA, c.CAFile = smtp.PEM{ca.pem}, sender.TextFile(ca.pem) }, []string{"caFile"}},
-		{"tls.cert", func(c *config) { c.TLS.Cert, c.TLS.Key = smtp.PEM{string(cert)}, sender.Secret(key) }, nil},
+		{"tls.cert", func(c *config) { c.TLS.Cert, c.TLS.Key = smtp.PEM{string(cert)}, sender.NewSecret(string(key)) }, nil},
 		{"tls.cert without key", func(c *config) { c.TLS.Cert = smtp.PEM{string(cert)} }, []string{"tls.key"}},
-		{"tls.key without cert", func(c *config) { c.TLS.Key = sender.Secret(key) }, []string{"tls.cert"}},
+		{"tls.key without cert", func(c *config) { c.TLS.Key = sender.NewSecret(string(key)) }, []string{"tls.cert"}},
 		{"tls.key of another", func(c *config) { c.TLS.Cert, c.TLS.Key = smtp.PEM{string(cert)}, rsaKey() }, []string{"tls.cert"}},
 
 		{"headers", header("X-Entity-Ref-ID", "1", "zwei 二"), nil},
@@ -229,7 +231,7 @@ func TestScalars(t *testing.T) {
 		t.Error(p)
 	}
 	var k smtp.PrivateKey
-	if k.UnmarshalText([]byte("x")) != nil || k.Key != "x" || strings.Contains(fmt.Sprintf("%+v %#v", k, k), `"x"`) {
+	if k.UnmarshalText([]byte("x")) != nil || k.Key.Reveal() != "x" || strings.Contains(fmt.Sprintf("%+v %#v", k, k), `"x"`) {
 		t.Error(k)
 	}
 }

@@ -41,7 +41,7 @@ func newTokens(a Auth, now func() time.Time) *tokens {
 			DisableKeepAlives:   true, // a token lasts an hour
 		},
 	}
-	if a.AccessToken != "" {
+	if !a.AccessToken.IsZero() {
 		t.token = &oauth2.Token{AccessToken: a.AccessToken.Reveal()}
 		if a.Expires > 0 {
 			t.token.Expiry = time.UnixMilli(a.Expires)

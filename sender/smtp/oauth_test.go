@@ -71,12 +71,14 @@ func takesTokens(tokens ...string) script {
 
 func refreshing(i *issuer) func(*smtp.Config) {
 	return func(c *smtp.Config) {
-		c.Auth = smtp.Auth{Type: "OAuth2", User: "u@example.com", ClientID: "client", ClientSecret: "client-secret", RefreshToken: "refresh-0", AccessURL: i.url}
+		c.Auth = smtp.Auth{Type: "OAuth2", User: "u@example.com", ClientID: "client", ClientSecret: sender.NewSecret("client-secret"), RefreshToken: sender.NewSecret("refresh-0"), AccessURL: i.url}
 	}
 }
 
 func TestAccessToken(t *testing.T) {
-	token := func(c *smtp.Config) { c.Auth = smtp.Auth{User: "u@example.com", AccessToken: "the-token"} }
+	token := func(c *smtp.Config) {
+		c.Auth = smtp.Auth{User: "u@example.com", AccessToken: sender.NewSecret("the-token")}
+	}
 	mustSend(t, connector(t, at(serve(t, takesTokens("the-token")), token)))
 
 	srv := serve(t, takesTokens("another"))
@@ -141,7 +143,7 @@ func TestRefresh(t *testing.T) {
 
 // TestARefusedToken is renewed once, before anything of the message is said.
 func TestARefusedToken(t *testing.T) {
-	stale := func(c *smtp.Config) { c.Auth.AccessToken = "stale" }
+	stale := func(c *smtp.Config) { c.Auth.AccessToken = sender.NewSecret("stale") }
 	i := newIssuer(t, grant)
 	srv := serve(t, takesTokens("token-1"))
 	mustSend(t, connector(t, at(srv, refreshing(i), stale)))

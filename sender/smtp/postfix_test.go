@@ -325,7 +325,7 @@ func TestPostfix(t *testing.T) {
 	})
 	t.Run("a wrong password", func(t *testing.T) {
 		for _, method := range []smtp.Method{"PLAIN", "LOGIN", "CRAM-MD5", "SCRAM-SHA-256"} {
-			s := connector(t, p.configure(func(c *smtp.Config) { c.Auth.Pass, c.AuthMethod = "wrong-pass", method }))
+			s := connector(t, p.configure(func(c *smtp.Config) { c.Auth.Pass, c.AuthMethod = sender.NewSecret("wrong-pass"), method }))
 			_, err := send(t, s)
 			if e := sendertest.Want(t, err, sender.AccountDown); e.Code != "535 5.7.8" {
 				t.Error(e)

@@ -20,7 +20,7 @@ const (
 func good() *smtp.Config {
 	c := &smtp.Config{
 		Host: "127.0.0.1", Port: 587, FromEmail: "Example 示例 <no-reply@example.com>",
-		Auth: smtp.Auth{User: "u@example.com", Pass: pass},
+		Auth: smtp.Auth{User: "u@example.com", Pass: sender.NewSecret(pass)},
 	}
 	for _, t := range messages.RequiredTypes() {
 		c.Templates = append(c.Templates, sender.MailTemplate{

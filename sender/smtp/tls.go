@@ -127,10 +127,10 @@ func (c *Config) validateTLS(p *problems) {
 		}
 	}
 	switch {
-	case len(t.Cert) == 0 && t.Key == "":
+	case len(t.Cert) == 0 && t.Key.IsZero():
 	case len(t.Cert) == 0:
 		p.add("tls.cert", "is missing beside tls.key")
-	case t.Key == "":
+	case t.Key.IsZero():
 		p.add("tls.key", "is missing beside tls.cert")
 	default:
 		if _, err := tls.X509KeyPair([]byte(t.Cert.text()), []byte(t.Key.Reveal())); err != nil {

@@ -63,7 +63,7 @@ func TestCredentialsNeverInTheClear(t *testing.T) {
 	for name, change := range map[string]func(*smtp.Config){
 		"PLAIN":   func(*smtp.Config) {},
 		"CRAM":    func(c *smtp.Config) { c.AuthMethod = "CRAM-MD5" },
-		"XOAUTH2": func(c *smtp.Config) { c.Auth = smtp.Auth{User: "u", AccessToken: "token"} },
+		"XOAUTH2": func(c *smtp.Config) { c.Auth = smtp.Auth{User: "u", AccessToken: sender.NewSecret("token")} },
 		"ignored": func(c *smtp.Config) { c.IgnoreTLS = true },
 	} {
 		t.Run(name, func(t *testing.T) {

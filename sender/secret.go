@@ -1,0 +1,38 @@
+package sender
+
+import "fmt"
+
+// Secret is a value that never shows itself: every form of printing masks it, and
+// what prints a value past its methods finds an address in memory. Reveal unmasks
+// it. The zero Secret is empty.
+type Secret struct{ text *string }
+
+// NewSecret returns text as a Secret.
+func NewSecret(text string) Secret {
+	if text == "" {
+		return Secret{}
+	}
+	return Secret{&text}
+}
+
+const masked = "[secret]"
+
+// Reveal returns the secret itself.
+func (s Secret) Reveal() string {
+	if s.text == nil {
+		return ""
+	}
+	return *s.text
+}
+
+// IsZero tells whether there is none.
+func (s Secret) IsZero() bool { return s.text == nil }
+
+// MarshalText returns a mask, for JSON, YAML and slog.
+func (s Secret) MarshalText() ([]byte, error) { return []byte(masked), nil }
+
+// Format writes a mask whatever the verb.
+func (s Secret) Format(f fmt.State, _ rune) { _, _ = f.Write([]byte(masked)) }
+
+// String returns a mask.
+func (s Secret) String() string { return masked }
