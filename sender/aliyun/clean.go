@@ -18,9 +18,9 @@ var stringToSign = regexp.MustCompile(`(?is)[ :,;]*string\s*to\s*sign.*`)
 // clean keeps what a person needs of a provider's message: one line of it, and
 // nothing of who was to be sent what. Aliyun repeats a number that it refuses,
 // and all that was signed where the signature is wrong.
-func clean(message string, form map[string]string) string {
+func clean(message string, sent Params) string {
 	message = stringToSign.ReplaceAllString(message, " string to sign […]")
-	message = hide(message, form)
+	message = hide(message, sent)
 	message = strings.Join(strings.Fields(message), " ")
 	if r := []rune(message); len(r) > maxMessage {
 		return string(r[:maxMessage]) + "…"
@@ -36,15 +36,15 @@ var privateNames = []string{"PhoneNumbers", "PhoneNumber", "TemplateParam", "ToA
 // characters, and shorter ones stand in words that say nothing.
 const minPrivate = 4
 
-// hide takes the private values of a form out of a message, as they are and as
+// hide takes the private values that were sent out of a message, as they are and as
 // a URL has them.
-func hide(message string, form map[string]string) string {
+func hide(message string, sent Params) string {
 	var values []string
 	for _, name := range privateNames {
-		values = append(values, form[name])
+		values = append(values, sent.Get(name))
 	}
 	var params map[string]string
-	if json.Unmarshal([]byte(form["TemplateParam"]), &params) == nil {
+	if json.Unmarshal([]byte(sent.Get("TemplateParam")), &params) == nil {
 		values = slices.AppendSeq(values, maps.Values(params))
 	}
 	var patterns []string

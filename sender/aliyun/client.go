@@ -1,30 +1,29 @@
 // Package aliyun is what the Aliyun connectors share: a client for Aliyun's
 // RPC-style APIs, the regions' endpoints and the catalogue of error codes.
 //
-// The SDK defines the requests, signs them and reads the answers; the requests
-// travel over net/http. The SDK's own Client is not used: it is not safe to
-// share, takes no context, retries what may have been accepted, puts bodies
-// into URLs and panics on some answers.
+// The SDK says which actions there are and reads the answers; the requests are signed
+// here, as the SDK signs them, and travel over net/http. The SDK's own Client is not used:
+// it is not safe to share, takes no context, retries what may have been accepted,
+// puts bodies into URLs, panics on some answers, and costs several times what the
+// rest of a message does.
 package aliyun
 
 import (
+	"bytes"
 	"context"
 	"crypto/tls"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
-	"maps"
 	"net"
 	"net/http"
-	"net/http/httptrace"
 	"net/url"
 	"strconv"
 	"strings"
 	"sync/atomic"
 	"time"
 
-	"github.com/aliyun/alibaba-cloud-sdk-go/sdk/auth"
 	"github.com/aliyun/alibaba-cloud-sdk-go/sdk/requests"
 	"github.com/aliyun/alibaba-cloud-sdk-go/sdk/responses"
 
@@ -48,9 +47,10 @@ type Client struct {
 	region       string
 	timeout      time.Duration
 	keys         *keyring
-	// do is an http.Client's; fmt does not look behind a function, as it does behind
+	// send is an http.Transport's: it follows no redirect, which would carry a code to
+	// where nobody asked for it. fmt does not look behind a function, as it does behind
 	// a pointer while connections come and go.
-	do func(*http.Request) (*http.Response, error)
+	send func(*http.Request) (*http.Response, error)
 }
 
 // NewClient returns a client for the account's Endpoint. Its error names what is
@@ -77,12 +77,7 @@ func newClient(endpoint, region string, timeout time.Duration, transport *http.T
 	if timeout <= 0 {
 		timeout = DefaultTimeout
 	}
-	client := &http.Client{
-		Transport: transport,
-		// A redirect would carry a code to where nobody asked for it.
-		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
-	}
-	return &Client{scheme: scheme, host: host, region: region, timeout: timeout, do: client.Do}, nil
+	return &Client{scheme: scheme, host: host, region: region, timeout: timeout, send: transport.RoundTrip}, nil
 }
 
 func newTransport() *http.Transport {
@@ -113,100 +108,85 @@ func ParseEndpoint(endpoint string) (scheme, host string, err error) {
 	return u.Scheme, u.Host, nil
 }
 
-// Do signs req, sends it once and reads the answer into resp. The parameters
-// in form travel in the body: the SDK would put them into the URL, and so into
-// access logs, when they stood in the request's fields. Do blocks until the
-// answer is there, the client's time-out is over or ctx ends. Where keys have to
-// be asked for first, that takes at most half of the time-out.
+// Do signs a request, sends it once and reads the answer into resp. Do
+// blocks until the answer is there, the client's time-out is over or ctx ends. Where
+// keys have to be asked for first, that takes at most half of the time-out.
 //
 // Its error is an *sender.Error. An answer with a 2xx status is no error here,
 // whatever its Code: that is the caller's to judge.
-func (c *Client) Do(ctx context.Context, req requests.AcsRequest, form map[string]string, resp responses.AcsResponse) error {
+func (c *Client) Do(ctx context.Context, a Action, params Params, resp responses.AcsResponse) error {
 	ctx, cancel := context.WithTimeout(ctx, c.timeout)
 	defer cancel()
-	signer, failed := c.signer(ctx)
+	// A message that has not got its keys must not leave so late that its answer is
+	// missed.
+	k, failed := c.keys.get(ctx, c.timeout/2)
 	if failed != nil {
 		return failed
 	}
-	err := c.call(ctx, req, form, resp, signer)
-	if err != nil && refusesKeys(sender.AsError(err).Code) {
-		c.keys.drop(signer)
+	err := c.call(ctx, a, params, resp, k)
+	if err == nil {
+		return nil // a nil *sender.Error is not a nil error
+	}
+	if refusesKeys(err.Code) {
+		c.keys.drop(k)
 	}
 	return err
 }
 
-// signer returns the keys to sign with. A message that has not got them must not
-// leave so late that its answer is missed.
-func (c *Client) signer(ctx context.Context) (*keys, *sender.Error) {
-	ctx, cancel := context.WithTimeout(ctx, c.timeout/2)
-	defer cancel()
-	return c.keys.get(ctx)
-}
-
-// call makes one request, signed by signer, or not signed where that is nil. See
-// Do.
-func (c *Client) call(ctx context.Context, req requests.AcsRequest, form map[string]string, resp responses.AcsResponse, signer *keys) (err error) {
+// call makes one request, signed with k, or not signed where that is nil. See Do.
+func (c *Client) call(ctx context.Context, a Action, params Params, resp responses.AcsResponse, k *keys) (failed *sender.Error) {
 	defer func() {
 		if r := recover(); r != nil {
 			// What the SDK can't read may be the answer to a message that was accepted.
-			err = &sender.Error{Class: sender.Unknown, Code: "SDK.Panic", Detail: "the Aliyun SDK failed on the provider's answer"}
+			failed = &sender.Error{Class: sender.Unknown, Code: "SDK.Panic", Detail: "the Aliyun SDK failed on the provider's answer"}
 		}
 	}()
-	ctx, cancel := context.WithTimeout(ctx, c.timeout)
-	defer cancel()
-
-	wrote := new(atomic.Bool)
-	hreq, err := c.request(ctx, req, form, signer, wrote)
+	s := signer{now: time.Now()}
+	if k != nil {
+		s.keys, s.nonce = k.reveal(), newNonce()
+	}
+	out := s.sign(a, c.region, params)
+	req := &http.Request{
+		Method: http.MethodPost,
+		URL:    &url.URL{Scheme: c.scheme, Host: c.host, Path: "/", RawQuery: out.query},
+		Host:   c.host,
+		Header: http.Header{"Content-Type": {requests.Form}, "User-Agent": {userAgent}},
+		Proto:  "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1,
+		ContentLength: int64(len(out.body)),
+	}
+	left := new(atomic.Bool)
+	req.GetBody = func() (io.ReadCloser, error) { return &body{Reader: bytes.NewReader(out.body), left: left}, nil }
+	req.Body, _ = req.GetBody()
+	answer, err := c.send(req.WithContext(ctx))
 	if err != nil {
-		return &sender.Error{Class: sender.Misconfigured, Code: "SDK.Sign", Detail: "the request could not be signed: " + err.Error()}
+		return transportError(err, left.Load())
 	}
-	hresp, err := c.do(hreq)
-	if err != nil {
-		return transportError(err, wrote.Load())
+	defer func() { _ = answer.Body.Close() }()
+	if answer.StatusCode < 200 || answer.StatusCode > 299 {
+		return answerError(answer, params)
 	}
-	defer func() { _ = hresp.Body.Close() }()
-	if hresp.StatusCode < 200 || hresp.StatusCode > 299 {
-		return answerError(hresp, form)
-	}
-	hresp.Body = http.MaxBytesReader(nil, hresp.Body, maxAnswer)
-	if err := responses.Unmarshal(resp, hresp, "JSON"); err != nil {
+	answer.Body = http.MaxBytesReader(nil, answer.Body, maxAnswer)
+	if err := responses.Unmarshal(resp, answer, "JSON"); err != nil {
 		return &sender.Error{Class: sender.Unknown, Code: "SDK.JsonUnmarshalError", Detail: "the provider's answer is not the JSON that it should be"}
 	}
 	return nil
 }
 
-// request signs req by the SDK and makes an HTTP request of it. wrote tells
-// later whether a header of it may have left.
-func (c *Client) request(ctx context.Context, req requests.AcsRequest, form map[string]string, signer *keys, wrote *atomic.Bool) (*http.Request, error) {
-	maps.Copy(req.GetFormParams(), form)
-	req.SetScheme(c.scheme)
-	req.SetDomain(c.host)
-	if signer == nil {
-		anonymous(req)
-	} else if err := auth.Sign(req, nil, c.region, signer); err != nil {
-		return nil, err
-	}
-	ctx = httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{WroteHeaders: func() { wrote.Store(true) }})
-	hreq, err := http.NewRequestWithContext(ctx, http.MethodPost, req.BuildUrl(), req.GetBodyReader())
-	if err != nil {
-		return nil, errors.New("the endpoint makes no URL")
-	}
-	for k, v := range req.GetHeaders() {
-		hreq.Header.Set(k, v)
-	}
-	return hreq, nil
+// userAgent names who asks.
+const userAgent = "codeferry"
+
+// body tells whether any of a request may have left: its header goes before it.
+type body struct {
+	*bytes.Reader
+	left *atomic.Bool
 }
 
-// anonymous gives a request what the SDK's signer gives it beside a signature.
-func anonymous(req requests.AcsRequest) {
-	maps.Copy(req.GetQueryParams(), map[string]string{
-		"Version":   req.GetVersion(),
-		"Action":    req.GetActionName(),
-		"Format":    req.GetAcceptFormat(),
-		"Timestamp": time.Now().UTC().Format("2006-01-02T15:04:05Z"),
-	})
-	req.GetHeaders()["Content-Type"] = requests.Form
+func (b *body) Read(p []byte) (int, error) {
+	b.left.Store(true)
+	return b.Reader.Read(p)
 }
+
+func (*body) Close() error { return nil }
 
 // transportError classes a request that got no answer. One whose headers had
 // not been written can't have been accepted.
@@ -235,31 +215,31 @@ func cause(err error) string {
 }
 
 // answerError reads an answer with a status other than 2xx.
-func answerError(hresp *http.Response, form map[string]string) *sender.Error {
+func answerError(resp *http.Response, params Params) *sender.Error {
 	var answer struct {
 		Code, Message any
 		RequestID     any `json:"RequestId"`
 	}
-	body, err := io.ReadAll(io.LimitReader(hresp.Body, maxAnswer))
+	text, err := io.ReadAll(io.LimitReader(resp.Body, maxAnswer))
 	if err == nil {
-		err = json.Unmarshal(body, &answer)
+		err = json.Unmarshal(text, &answer)
 	}
 	code, _ := answer.Code.(string)
 	var e *sender.Error
 	if err != nil || code == "" {
 		e = &sender.Error{
-			Class: sender.Unknown, Code: fmt.Sprintf("HTTP.%d", hresp.StatusCode),
+			Class: sender.Unknown, Code: fmt.Sprintf("HTTP.%d", resp.StatusCode),
 			Detail: "the provider's answer has no code of its own",
 		}
-		if hresp.StatusCode == http.StatusTooManyRequests {
+		if resp.StatusCode == http.StatusTooManyRequests {
 			e.Class = sender.Throttled // a gateway's; it has not passed the request on
 		}
 	} else {
 		message, _ := answer.Message.(string)
 		requestID, _ := answer.RequestID.(string)
-		e = NewError(code, message, requestID, hresp.StatusCode, form)
+		e = NewError(code, message, requestID, resp.StatusCode, params)
 	}
-	e.RetryAfter = max(e.RetryAfter, retryAfter(hresp.Header, time.Now()))
+	e.RetryAfter = max(e.RetryAfter, retryAfter(resp.Header, time.Now()))
 	return e
 }
 
@@ -279,10 +259,9 @@ func retryAfter(h http.Header, now time.Time) time.Duration {
 }
 
 // NewError classes an answer by its code. An empty code is doubt. Of the message
-// it keeps what says nothing of the recipient and the text in form, the
-// parameters that were sent.
-func NewError(code, message, requestID string, status int, form map[string]string) *sender.Error {
-	e := &sender.Error{Class: Classify(code, status), Code: code, Detail: clean(message, form), RequestID: requestID}
+// it keeps what says nothing of the recipient and the text in params, what was sent.
+func NewError(code, message, requestID string, status int, params Params) *sender.Error {
+	e := &sender.Error{Class: Classify(code, status), Code: code, Detail: clean(message, params), RequestID: requestID}
 	switch {
 	case code == "":
 		e.Code, e.Detail = "SDK.NoCode", "the provider's answer has no code"

@@ -108,9 +108,9 @@ func TestRequestKeepsThePrivateOutOfTheURL(t *testing.T) {
 		t.Errorf("%s %s, %v", r.Method, r.URL, r.Header)
 	}
 	sendertest.Hides(t, errors.New(r.URL.String()+fmt.Sprint(r.Header)), append(private, "示例 签名", "SMS_123456789", "out-1", sandbox.DefaultKeySecret)...)
-	for name, value := range sent {
-		if r.Body.Get(name) != value {
-			t.Errorf("the form has %s %q, want %q", name, r.Body.Get(name), value)
+	for _, p := range sent {
+		if got := r.Body.Get(p.Name); got != p.Value {
+			t.Errorf("the form has %s %q, want %q", p.Name, got, p.Value)
 		}
 	}
 	for name, want := range map[string]string{
@@ -219,9 +219,13 @@ func TestLargeMail(t *testing.T) {
 		t.Fatal(len(html))
 	}
 	resp := dm.CreateSingleSendMailResponse()
-	err := newClient(t, options(endpoint)).Do(t.Context(), dm.CreateSingleSendMailRequest(), map[string]string{
-		"AccountName": "no-reply@example.com", "AddressType": "1", "ReplyToAddress": "false",
-		"ToAddress": "alice@example.com", "Subject": "s", "HtmlBody": html,
+	err := newClient(t, options(endpoint)).Do(t.Context(), singleSendMail, aliyun.Params{
+		{Name: "AccountName", Value: "no-reply@example.com"},
+		{Name: "AddressType", Value: "1"},
+		{Name: "ReplyToAddress", Value: "false"},
+		{Name: "ToAddress", Value: "alice@example.com"},
+		{Name: "Subject", Value: "s"},
+		{Name: "HtmlBody", Value: html},
 	}, resp)
 	if err != nil || resp.EnvId == "" {
 		t.Fatalf("%+v, %v", resp, err)
@@ -251,7 +255,7 @@ func TestSandboxDrops(t *testing.T) {
 func TestPanicIsDoubt(t *testing.T) {
 	srv := sendertest.Serve(t, sendertest.Answer(200, sendertest.OK))
 	broken := new(dm.SingleSendMailResponse) // it lacks what the SDK writes to
-	err := newClient(t, options(srv.Endpoint)).Do(t.Context(), dm.CreateSingleSendMailRequest(), form(phone), broken)
+	err := newClient(t, options(srv.Endpoint)).Do(t.Context(), singleSendMail, form(phone), broken)
 	if e := sendertest.Want(t, err, sender.Unknown); e.Code != "SDK.Panic" {
 		t.Error(e)
 	}

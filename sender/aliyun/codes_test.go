@@ -131,14 +131,14 @@ func TestNewErrorHidesEveryPrivateParameter(t *testing.T) {
 			value, strings.ToUpper(value), "Ann+%26+%E5%AE%89+%3Cx%3E", "Ann%20%26%20%e5%ae%89%20%3cx%3e",
 			"Ann%2B%2526%2B%25E5%25AE%2589%2B%253Cx%253E",
 		} {
-			e := aliyun.NewError("Any", "refused: "+written+".", "", 400, map[string]string{name: value})
+			e := aliyun.NewError("Any", "refused: "+written+".", "", 400, aliyun.Params{{Name: name, Value: value}})
 			if e.Detail != "refused: [hidden]." {
 				t.Errorf("%s written %s: %q", name, written, e.Detail)
 			}
 		}
 	}
 	// What an operator has to know stays.
-	e := aliyun.NewError("Any", "no signature Example-Sign", "", 200, map[string]string{"SignName": "Example-Sign"})
+	e := aliyun.NewError("Any", "no signature Example-Sign", "", 200, aliyun.Params{{Name: "SignName", Value: "Example-Sign"}})
 	if e.Detail != "no signature Example-Sign" {
 		t.Error(e)
 	}
@@ -148,12 +148,12 @@ func TestNewErrorHidesEveryPrivateParameter(t *testing.T) {
 // be a pattern.
 func TestNewErrorHidesWhateverTheFormHolds(t *testing.T) {
 	for _, v := range []string{"a.*(b", "\xff\xfe\xfdxyz", "$1$0{}", "[a-z]+"} {
-		e := aliyun.NewError("Any", "refused: "+strings.ToValidUTF8(v, "\uFFFD")+".", "", 400, map[string]string{"Subject": v})
+		e := aliyun.NewError("Any", "refused: "+strings.ToValidUTF8(v, "\uFFFD")+".", "", 400, aliyun.Params{{Name: "Subject", Value: v}})
 		if e.Detail != "refused: [hidden]." {
 			t.Errorf("%q: %q", v, e.Detail)
 		}
 	}
-	if e := aliyun.NewError("Any", "has 1 digit", "", 400, map[string]string{"Subject": "1", "HtmlBody": strings.Repeat("y", 1<<20)}); e.Detail != "has 1 digit" {
+	if e := aliyun.NewError("Any", "has 1 digit", "", 400, aliyun.Params{{Name: "Subject", Value: "1"}, {Name: "HtmlBody", Value: strings.Repeat("y", 1<<20)}}); e.Detail != "has 1 digit" {
 		t.Errorf("a value of a character is no secret: %q", e.Detail)
 	}
 }

@@ -27,12 +27,6 @@ func newKeys(provider, id, secret, token string) *keys {
 	}}
 }
 
-// GetCredentials hands the keys to the SDK's signer.
-func (k *keys) GetCredentials() (*credentials.Credentials, error) { return k.reveal(), nil }
-
-// GetProviderName says where the keys are from.
-func (k *keys) GetProviderName() string { return k.reveal().ProviderName }
-
 // usable tells whether there are keys, and they are not over.
 func (k *keys) usable(now time.Time) bool {
 	return k != nil && (k.expires.IsZero() || now.Before(k.expires))
@@ -97,8 +91,13 @@ type keyring struct {
 
 func newKeyring(s source) *keyring { return &keyring{source: s, now: time.Now} }
 
-// get returns keys that are good now.
-func (r *keyring) get(ctx context.Context) (*keys, *sender.Error) {
+// get returns keys that are good now. It waits for them no longer than patience.
+func (r *keyring) get(ctx context.Context, patience time.Duration) (*keys, *sender.Error) {
+	if k := r.ready(); k != nil {
+		return k, nil
+	}
+	ctx, cancel := context.WithTimeout(ctx, patience)
+	defer cancel()
 	for {
 		r.mu.Lock()
 		now := r.now()
@@ -125,6 +124,16 @@ func (r *keyring) get(ctx context.Context) (*keys, *sender.Error) {
 			return nil, noKeys(sender.Unavailable, "the keys did not come in time")
 		}
 	}
+}
+
+// ready returns the keys where they are good, and nobody has to ask for others.
+func (r *keyring) ready() *keys {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if now := r.now(); r.keys.usable(now) && (now.Before(r.next) || r.asking != nil) {
+		return r.keys
+	}
+	return nil
 }
 
 // ask asks the source, and keeps what it says. Keys that are still good stay where

@@ -65,7 +65,7 @@ func scripted(s *script) *keyring {
 // wantKey gets a key and compares its id; "" for an error.
 func wantKey(t *testing.T, r *keyring, want string) (*keys, *sender.Error) {
 	t.Helper()
-	k, err := r.get(t.Context())
+	k, err := r.get(t.Context(), time.Minute)
 	got := ""
 	if err == nil {
 		got = k.reveal().AccessKeyId
@@ -216,14 +216,14 @@ func TestWhoAsksGivesUp(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	var all sync.WaitGroup
 	all.Go(func() {
-		if _, err := r.get(ctx); err == nil || err.Class != sender.Unavailable {
+		if _, err := r.get(ctx, time.Minute); err == nil || err.Class != sender.Unavailable {
 			t.Error(err)
 		}
 	})
 	<-begun
 	over, done := context.WithCancel(t.Context())
 	done()
-	if _, err := r.get(over); err == nil || err.Class != sender.Unavailable || err.Code != codeNoKeys {
+	if _, err := r.get(over, time.Minute); err == nil || err.Class != sender.Unavailable || err.Code != codeNoKeys {
 		t.Error(err)
 	}
 	for range 10 {
@@ -250,7 +250,7 @@ func TestASourceThatPanics(t *testing.T) {
 				t.Error("the panic is lost")
 			}
 		}()
-		_, _ = r.get(t.Context())
+		_, _ = r.get(t.Context(), time.Minute)
 	}()
 	wantKey(t, r, "key")
 }
@@ -269,7 +269,7 @@ func TestHalfOfTheTimeIsForTheKeys(t *testing.T) {
 		return nil, noKeys(sender.Unavailable, "it is out")
 	})
 	began := time.Now()
-	err = c.Do(t.Context(), dm.CreateDescAccountSummaryRequest(), nil, dm.CreateDescAccountSummaryResponse())
+	err = c.Do(t.Context(), NewAction(dm.CreateDescAccountSummaryRequest()), nil, dm.CreateDescAccountSummaryResponse())
 	if e := sender.AsError(err); e.Class != sender.Unavailable || e.Code != codeNoKeys {
 		t.Error(err)
 	}
@@ -282,7 +282,7 @@ func TestHalfOfTheTimeIsForTheKeys(t *testing.T) {
 func TestKeysDontShow(t *testing.T) {
 	k := newKeys("test", "ZQXid", "ZQXsecret", "ZQXtoken")
 	r := newKeyring(given("test", sender.NewSecret("ZQXid"), sender.NewSecret("ZQXsecret"), sender.NewSecret("ZQXtoken")))
-	if _, err := r.get(t.Context()); err != nil {
+	if _, err := r.get(t.Context(), time.Minute); err != nil {
 		t.Fatal(err)
 	}
 	for _, verb := range []string{"%v", "%+v", "%#v", "%s", "%q", "%x", "%X", "%d"} {

@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"testing"
 
+	"github.com/aliyun/alibaba-cloud-sdk-go/services/dm"
 	"github.com/aliyun/alibaba-cloud-sdk-go/services/dysmsapi"
 	"go.uber.org/goleak"
 
@@ -33,12 +34,22 @@ func newClient(t testing.TB, o aliyun.Account) *aliyun.Client {
 }
 
 // form is an SMS to a number.
-func form(number string) map[string]string {
-	return map[string]string{
-		"PhoneNumbers": number, "SignName": "示例 签名", "TemplateCode": "SMS_123456789",
-		"TemplateParam": `{"code":"` + code + `"}`, "OutId": "out-1",
+func form(number string) aliyun.Params {
+	return aliyun.Params{
+		{Name: "PhoneNumbers", Value: number},
+		{Name: "SignName", Value: "示例 签名"},
+		{Name: "TemplateCode", Value: "SMS_123456789"},
+		{Name: "TemplateParam", Value: `{"code":"` + code + `"}`},
+		{Name: "OutId", Value: "out-1"},
 	}
 }
+
+// The actions that the tests call.
+var (
+	sendSms            = aliyun.NewAction(dysmsapi.CreateSendSmsRequest())
+	singleSendMail     = aliyun.NewAction(dm.CreateSingleSendMailRequest())
+	descAccountSummary = aliyun.NewAction(dm.CreateDescAccountSummaryRequest())
+)
 
 const (
 	phone = "13012345678"
@@ -49,9 +60,9 @@ const (
 var private = []string{phone, code, `{"code":"` + code + `"}`}
 
 // send sends an SMS, as a connector does.
-func send(ctx context.Context, c *aliyun.Client, form map[string]string) error {
+func send(ctx context.Context, c *aliyun.Client, form aliyun.Params) error {
 	resp := dysmsapi.CreateSendSmsResponse()
-	if err := c.Do(ctx, dysmsapi.CreateSendSmsRequest(), form, resp); err != nil {
+	if err := c.Do(ctx, sendSms, form, resp); err != nil {
 		return err
 	}
 	if resp.Code != "OK" {

@@ -32,11 +32,9 @@ func TestRetryAfterOfAnAnswer(t *testing.T) {
 		{http.StatusServiceUnavailable, `{"Code":"ServiceUnavailable"}`, sender.Unknown},
 		{http.StatusBadRequest, `{"Code":"Throttling.User"}`, sender.Throttled},
 	} {
-		e := answerError(&http.Response{StatusCode: c.status, Header: http.Header{"Retry-After": {"9"}}, Body: body(c.body)}, nil)
+		e := answerError(&http.Response{StatusCode: c.status, Header: http.Header{"Retry-After": {"9"}}, Body: io.NopCloser(strings.NewReader(c.body))}, nil)
 		if e.Class != c.class || e.RetryAfter != 9*time.Second {
 			t.Errorf("%d %s: %v, retry after %v", c.status, c.body, e, e.RetryAfter)
 		}
 	}
 }
-
-func body(s string) io.ReadCloser { return io.NopCloser(strings.NewReader(s)) }

@@ -5,11 +5,11 @@ import (
 	"cmp"
 	"context"
 	"fmt"
-	"maps"
 	"os"
 	"strconv"
 	"time"
 
+	"github.com/aliyun/alibaba-cloud-sdk-go/sdk/responses"
 	"github.com/aliyun/alibaba-cloud-sdk-go/services/sts"
 
 	"github.com/codeferry/codeferry/sender"
@@ -22,18 +22,24 @@ type role struct {
 	endpoint                         string
 }
 
-func (r role) form() map[string]string {
-	form := map[string]string{
-		"RoleArn":         r.arn,
-		"RoleSessionName": cmp.Or(r.session, os.Getenv(envRoleSession), defaultSession),
-		"DurationSeconds": strconv.Itoa(cmp.Or(r.seconds, defaultSeconds)),
-	}
-	for name, value := range map[string]string{"Policy": r.policy, "ExternalId": r.externalID} {
-		if value != "" {
-			form[name] = value
-		}
-	}
-	return form
+// The actions of STS, and what their answers hold of use.
+var (
+	assumeRoleAction         = NewAction(sts.CreateAssumeRoleRequest())
+	assumeRoleWithOIDCAction = NewAction(sts.CreateAssumeRoleWithOIDCRequest())
+)
+
+// roleAnswer is what both actions answer.
+type roleAnswer struct {
+	*responses.BaseResponse
+	Credentials sts.Credentials
+}
+
+func (r role) params() Params {
+	return Params{
+		{"RoleArn", r.arn},
+		{"RoleSessionName", cmp.Or(r.session, os.Getenv(envRoleSession), defaultSession)},
+		{"DurationSeconds", strconv.Itoa(cmp.Or(r.seconds, defaultSeconds))},
+	}.With("Policy", r.policy).With("ExternalId", r.externalID)
 }
 
 // assumeRole is a source of the keys that a role has for whoever has the keys of
@@ -48,11 +54,7 @@ func assumeRole(r role, from source) (source, error) {
 		if failed != nil {
 			return nil, failed
 		}
-		resp := sts.CreateAssumeRoleResponse()
-		if err := client.call(ctx, sts.CreateAssumeRoleRequest(), r.form(), resp, signer); err != nil {
-			return nil, roleError(err)
-		}
-		return roleKeys("ram_role_arn", resp.Credentials)
+		return client.role(ctx, "ram_role_arn", assumeRoleAction, r.params(), signer)
 	}, nil
 }
 
@@ -69,14 +71,20 @@ func assumeRoleWithOIDC(r role, provider, tokenFile string) (source, error) {
 		if err != nil {
 			return nil, noKeys(sender.Unavailable, "the OIDC token can't be read: "+err.Error())
 		}
-		form := r.form()
-		maps.Copy(form, map[string]string{"OIDCProviderArn": provider, "OIDCToken": string(bytes.TrimSpace(token))})
-		resp := sts.CreateAssumeRoleWithOIDCResponse()
-		if err := client.call(ctx, sts.CreateAssumeRoleWithOIDCRequest(), form, resp, nil); err != nil {
-			return nil, roleError(err)
-		}
-		return roleKeys("oidc_role_arn", resp.Credentials)
+		params := r.params().With("OIDCProviderArn", provider).With("OIDCToken", string(bytes.TrimSpace(token)))
+		return client.role(ctx, "oidc_role_arn", assumeRoleWithOIDCAction, params, nil)
 	}, nil
+}
+
+// role asks for a role's keys.
+func (c *Client) role(ctx context.Context, provider string, a Action, params Params, k *keys) (*keys, *sender.Error) {
+	ctx, cancel := context.WithTimeout(ctx, c.timeout)
+	defer cancel()
+	answer := &roleAnswer{BaseResponse: new(responses.BaseResponse)}
+	if failed := c.call(ctx, a, params, answer, k); failed != nil {
+		return nil, roleError(failed)
+	}
+	return session(provider, answer.Credentials.AccessKeyId, answer.Credentials.AccessKeySecret, answer.Credentials.SecurityToken, answer.Credentials.Expiration)
 }
 
 // newSTS returns a client that keeps no connection: it is used once an hour.
@@ -92,8 +100,8 @@ func newSTS(endpoint string) (*Client, error) {
 
 // roleError classes what STS refuses: no message has left yet, and what STS says
 // of its own request is said of the keys or of the role.
-func roleError(err error) *sender.Error {
-	e := *sender.AsError(err)
+func roleError(failed *sender.Error) *sender.Error {
+	e := *failed
 	switch e.Class {
 	case sender.AccountDown, sender.Permanent, sender.Misconfigured:
 		e.Class = sender.AccountDown
@@ -102,11 +110,6 @@ func roleError(err error) *sender.Error {
 	}
 	e.Detail = "the role can't be assumed: " + e.Detail
 	return &e
-}
-
-// roleKeys takes the keys out of an answer of STS.
-func roleKeys(provider string, c sts.Credentials) (*keys, *sender.Error) {
-	return session(provider, c.AccessKeyId, c.AccessKeySecret, c.SecurityToken, c.Expiration)
 }
 
 // session makes keys of an answer, which has all of these.

@@ -2,6 +2,7 @@ package aliyun
 
 import (
 	"context"
+	"strconv"
 	"time"
 
 	"github.com/codeferry/codeferry/sender"
@@ -37,6 +38,11 @@ type Sent struct {
 // SentQuery asks for one page by a product's QuerySendDetails. A day is written
 // yyyyMMdd, pages begin with 1.
 type SentQuery func(ctx context.Context, day string, page, size int) (Sent, error)
+
+// QueryParams are QuerySendDetails' parameters for a SentQuery.
+func QueryParams(number, day string, page, size int) Params {
+	return Params{{"PhoneNumber", number}, {"SendDate", day}, {"PageSize", strconv.Itoa(size)}, {"CurrentPage", strconv.Itoa(page)}}
+}
 
 // FindSent looks for an OutId among what was sent since a time. There is no filter
 // for it, so every page of the day is read; around midnight in China, of both

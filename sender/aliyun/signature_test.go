@@ -1,8 +1,9 @@
 package aliyun_test
 
 import (
-	"maps"
+	"fmt"
 	"math/rand/v2"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -36,13 +37,13 @@ func TestSignature(t *testing.T) {
 			all.Go(func() {
 				for range each {
 					params := randomParams(r)
-					kept := maps.Clone(params)
+					kept := slices.Clone(params)
 					resp := dm.CreateDescAccountSummaryResponse()
-					if err := c.Do(t.Context(), dm.CreateDescAccountSummaryRequest(), params, resp); err != nil || resp.DailyQuota != 2000 {
+					if err := c.Do(t.Context(), descAccountSummary, params, resp); err != nil || resp.DailyQuota != 2000 {
 						t.Errorf("%s, seed %d: %v for %q", name, seed, err, params)
 						return
 					}
-					if !maps.Equal(params, kept) {
+					if !slices.Equal(params, kept) {
 						t.Errorf("seed %d: the caller's map was changed: %q, was %q", seed, params, kept)
 						return
 					}
@@ -62,10 +63,10 @@ var alphabet = []string{
 	"'", "(", ")", ",", "[", "]", "{", "}", "|", "\\", "^", "`", "\"", "<", ">", "\t", "\r\n", "\n", "\x00", "\x7f", "\xff", "é", "码", "🚢", "\u2028",
 }
 
-func randomParams(r *rand.Rand) map[string]string {
-	params := make(map[string]string)
-	for range r.IntN(8) {
-		params["P."+randomText(r)] = randomText(r)
+func randomParams(r *rand.Rand) aliyun.Params {
+	var params aliyun.Params
+	for i := range r.IntN(8) {
+		params = append(params, aliyun.Param{Name: fmt.Sprintf("P.%s.%d", randomText(r), i), Value: randomText(r)})
 	}
 	return params
 }

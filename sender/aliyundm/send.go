@@ -22,26 +22,27 @@ func (c *connector) Render(m *messages.SendCode) (*sender.Message, error) {
 	return c.mails.Render(m)
 }
 
+var (
+	singleSendMail     = aliyun.NewAction(dm.CreateSingleSendMailRequest())
+	descAccountSummary = aliyun.NewAction(dm.CreateDescAccountSummaryRequest())
+)
+
 // Send calls SingleSendMail.
 func (c *connector) Send(ctx context.Context, m *sender.Message) (sender.Receipt, error) {
-	form := map[string]string{
-		"AccountName":    c.accountName,
-		"AddressType":    "1",     // AccountName is a sender address
-		"ReplyToAddress": "false", // replies go to the sender address
-		"ToAddress":      m.To,
-		"Subject":        m.Subject,
+	params := aliyun.Params{
+		{Name: "AccountName", Value: c.accountName},
+		{Name: "AddressType", Value: "1"},        // AccountName is a sender address
+		{Name: "ReplyToAddress", Value: "false"}, // replies go to the sender address
+		{Name: "ToAddress", Value: m.To},
+		{Name: "Subject", Value: m.Subject},
 	}
-	for name, value := range map[string]string{"HtmlBody": m.HTML, "TextBody": m.Text, "FromAlias": cut(m.FromAlias)} {
-		if value != "" {
-			form[name] = value
-		}
-	}
+	params = params.With("HtmlBody", m.HTML).With("TextBody", m.Text).With("FromAlias", cut(m.FromAlias))
 	resp := dm.CreateSingleSendMailResponse()
-	if err := c.client.Do(ctx, dm.CreateSingleSendMailRequest(), form, resp); err != nil {
+	if err := c.client.Do(ctx, singleSendMail, params, resp); err != nil {
 		return sender.Receipt{}, err
 	}
 	if resp.EnvId == "" {
-		return sender.Receipt{}, aliyun.NewError("", "", resp.RequestId, http.StatusOK, form)
+		return sender.Receipt{}, aliyun.NewError("", "", resp.RequestId, http.StatusOK, params)
 	}
 	return sender.Receipt{ProviderID: resp.EnvId, RequestID: resp.RequestId}, nil
 }
@@ -57,7 +58,7 @@ func cut(fromAlias string) string {
 // Check calls DescAccountSummary, which sends nothing.
 func (c *connector) Check(ctx context.Context) error {
 	resp := dm.CreateDescAccountSummaryResponse()
-	if err := c.client.Do(ctx, dm.CreateDescAccountSummaryRequest(), nil, resp); err != nil {
+	if err := c.client.Do(ctx, descAccountSummary, nil, resp); err != nil {
 		return err
 	}
 	if resp.RequestId == "" {

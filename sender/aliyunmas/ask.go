@@ -3,7 +3,6 @@ package aliyunmas
 import (
 	"context"
 	"net/http"
-	"strconv"
 	"time"
 
 	"github.com/aliyun/alibaba-cloud-sdk-go/sdk/responses"
@@ -38,21 +37,18 @@ type details struct {
 	Model      []dypnsapi.ModelItem
 }
 
+var querySendDetails = aliyun.NewAction(dypnsapi.CreateQuerySendDetailsRequest())
+
 // sentTo queries what was sent to a number.
 func (c *connector) sentTo(number string) aliyun.SentQuery {
 	return func(ctx context.Context, day string, page, size int) (sent aliyun.Sent, err error) {
 		resp := &details{BaseResponse: new(responses.BaseResponse)}
-		form := map[string]string{
-			"PhoneNumber": number,
-			"SendDate":    day,
-			"PageSize":    strconv.Itoa(size),
-			"CurrentPage": strconv.Itoa(page),
-		}
-		if err := c.client.Do(ctx, dypnsapi.CreateQuerySendDetailsRequest(), form, resp); err != nil {
+		params := aliyun.QueryParams(number, day, page, size)
+		if err := c.client.Do(ctx, querySendDetails, params, resp); err != nil {
 			return sent, err
 		}
 		if resp.Code != codeOK {
-			return sent, aliyun.NewError(resp.Code, resp.Message, resp.RequestID, http.StatusOK, form)
+			return sent, aliyun.NewError(resp.Code, resp.Message, resp.RequestID, http.StatusOK, params)
 		}
 		sent = aliyun.Sent{Total: -1, RequestID: resp.RequestID}
 		if resp.TotalCount != nil {

@@ -22,6 +22,8 @@ type connector struct {
 	templates  *sender.Templates[TemplateCode]
 }
 
+var sendSmsVerifyCode = aliyun.NewAction(dypnsapi.CreateSendSmsVerifyCodeRequest())
+
 // codeOK is the only Code that means success.
 const codeOK = "OK"
 
@@ -44,30 +46,28 @@ type answer struct {
 // as they are: an Interval below the default meets the carriers' own limit of one
 // message a minute.
 func (c *connector) Send(ctx context.Context, m *sender.Message) (sender.Receipt, error) {
-	form := map[string]string{
-		"PhoneNumber":   m.To,
-		"CountryCode":   "86",
-		"SignName":      c.signName,
-		"TemplateCode":  m.TemplateCode,
-		"TemplateParam": m.TemplateParam,
-		"OutId":         m.ID,
+	params := aliyun.Params{
+		{Name: "PhoneNumber", Value: m.To},
+		{Name: "CountryCode", Value: "86"},
+		{Name: "SignName", Value: c.signName},
+		{Name: "TemplateCode", Value: m.TemplateCode},
+		{Name: "TemplateParam", Value: m.TemplateParam},
+		{Name: "OutId", Value: m.ID},
 	}
-	if c.schemeName != "" {
-		form["SchemeName"] = c.schemeName
-	}
+	params = params.With("SchemeName", c.schemeName)
 	if seconds := validTime(m.TemplateParam); seconds > 0 {
-		form["ValidTime"] = strconv.Itoa(seconds)
+		params = params.With("ValidTime", strconv.Itoa(seconds))
 	}
 	if c.autoRetry != nil {
-		form["AutoRetry"] = map[bool]string{false: "0", true: "1"}[*c.autoRetry]
+		params = params.With("AutoRetry", map[bool]string{false: "0", true: "1"}[*c.autoRetry])
 	}
 	resp := &answer{BaseResponse: new(responses.BaseResponse)}
-	if err := c.client.Do(ctx, dypnsapi.CreateSendSmsVerifyCodeRequest(), form, resp); err != nil {
+	if err := c.client.Do(ctx, sendSmsVerifyCode, params, resp); err != nil {
 		return sender.Receipt{}, err
 	}
 	switch {
 	case resp.Code != codeOK:
-		return sender.Receipt{}, aliyun.NewError(resp.Code, resp.Message, resp.RequestID, http.StatusOK, form)
+		return sender.Receipt{}, aliyun.NewError(resp.Code, resp.Message, resp.RequestID, http.StatusOK, params)
 	case resp.Success != nil && !*resp.Success:
 		return sender.Receipt{}, &sender.Error{
 			Class: sender.Unknown, Code: codeOK, Detail: "the provider's answer says OK, and that it is no success", RequestID: resp.RequestID,

@@ -22,21 +22,18 @@ func (c *connector) Check(ctx context.Context) error {
 	return aliyun.CheckSent(ctx, c.sentTo(aliyun.CheckNumber))
 }
 
+var querySendDetails = aliyun.NewAction(dysmsapi.CreateQuerySendDetailsRequest())
+
 // sentTo queries what was sent to a number.
 func (c *connector) sentTo(number string) aliyun.SentQuery {
 	return func(ctx context.Context, day string, page, size int) (sent aliyun.Sent, err error) {
 		resp := dysmsapi.CreateQuerySendDetailsResponse()
-		form := map[string]string{
-			"PhoneNumber": number,
-			"SendDate":    day,
-			"PageSize":    strconv.Itoa(size),
-			"CurrentPage": strconv.Itoa(page),
-		}
-		if err := c.client.Do(ctx, dysmsapi.CreateQuerySendDetailsRequest(), form, resp); err != nil {
+		params := aliyun.QueryParams(number, day, page, size)
+		if err := c.client.Do(ctx, querySendDetails, params, resp); err != nil {
 			return sent, err
 		}
 		if resp.Code != codeOK {
-			return sent, aliyun.NewError(resp.Code, resp.Message, resp.RequestId, http.StatusOK, form)
+			return sent, aliyun.NewError(resp.Code, resp.Message, resp.RequestId, http.StatusOK, params)
 		}
 		sent = aliyun.Sent{Total: -1, RequestID: resp.RequestId}
 		if total, err := strconv.Atoi(resp.TotalCount); err == nil {

@@ -99,25 +99,27 @@ func acceptable(s string) bool {
 	return n >= 1 && n <= maxValue && !urlLike.MatchString(s)
 }
 
+var sendSms = aliyun.NewAction(dysmsapi.CreateSendSmsRequest())
+
 // codeOK is the only Code of SendSms that means success; the HTTP status is 200
 // either way.
 const codeOK = "OK"
 
 // Send calls SendSms.
 func (c *connector) Send(ctx context.Context, m *sender.Message) (sender.Receipt, error) {
-	form := map[string]string{
-		"PhoneNumbers":  m.To,
-		"SignName":      c.signName,
-		"TemplateCode":  m.TemplateCode,
-		"TemplateParam": m.TemplateParam,
-		"OutId":         m.ID,
+	params := aliyun.Params{
+		{Name: "PhoneNumbers", Value: m.To},
+		{Name: "SignName", Value: c.signName},
+		{Name: "TemplateCode", Value: m.TemplateCode},
+		{Name: "TemplateParam", Value: m.TemplateParam},
+		{Name: "OutId", Value: m.ID},
 	}
 	resp := dysmsapi.CreateSendSmsResponse()
-	if err := c.client.Do(ctx, dysmsapi.CreateSendSmsRequest(), form, resp); err != nil {
+	if err := c.client.Do(ctx, sendSms, params, resp); err != nil {
 		return sender.Receipt{}, err
 	}
 	if resp.Code != codeOK {
-		return sender.Receipt{}, aliyun.NewError(resp.Code, resp.Message, resp.RequestId, http.StatusOK, form)
+		return sender.Receipt{}, aliyun.NewError(resp.Code, resp.Message, resp.RequestId, http.StatusOK, params)
 	}
 	return sender.Receipt{ProviderID: resp.BizId, RequestID: resp.RequestId}, nil
 }
