@@ -59,6 +59,10 @@ func (p Payload) Text(name string) string {
 
 // UnmarshalJSON reads an object and keeps its numbers as they were written.
 func (p *Payload) UnmarshalJSON(data []byte) error {
+	if m, ok := texts(data); ok {
+		*p = m
+		return nil
+	}
 	d := json.NewDecoder(bytes.NewReader(data))
 	d.UseNumber()
 	var m map[string]any
@@ -67,6 +71,20 @@ func (p *Payload) UnmarshalJSON(data []byte) error {
 	}
 	*p = m
 	return nil
+}
+
+// texts reads an object that holds text alone, as nearly every payload does.
+func texts(data []byte) (m Payload, ok bool) {
+	m = make(Payload)
+	err := eachMember(data, func(name string, value json.RawMessage) error {
+		if value[0] != '"' {
+			return errNoObject
+		}
+		s, err := text(value)
+		m[name] = s
+		return err
+	})
+	return m, err == nil
 }
 
 // String shows that there is something, and not what: a payload holds the code.
@@ -141,7 +159,7 @@ func (m SendCode) Encode() ([]byte, error) {
 		return nil, encodeError(err)
 	}
 	for _, name := range slices.Sorted(maps.Keys(m.Extra)) {
-		if _, ok := fields[name]; ok {
+		if _, ok := fieldIndex(name); ok {
 			continue // an unknown field cannot stand for a known one
 		}
 		if !json.Valid(m.Extra[name]) { // nor bring one along, as 1,"to":"…" would
@@ -176,19 +194,31 @@ func timeOrNil(t time.Time) *time.Time {
 	return &t
 }
 
-// fields maps each known field to how it is read, and to what it has to be.
-var fields = map[string]struct {
+// fields are the known fields in the order of their names, how each is read, and
+// what it has to be.
+var fields = [...]struct {
+	name string
 	read func(*SendCode, json.RawMessage) error
 	want string
 }{
-	"id":        {func(m *SendCode, v json.RawMessage) error { return json.Unmarshal(v, &m.ID) }, "a string"},
-	"to":        {func(m *SendCode, v json.RawMessage) error { return json.Unmarshal(v, &m.To) }, "a string"},
-	"type":      {func(m *SendCode, v json.RawMessage) error { return json.Unmarshal(v, &m.Type) }, "a usage type such as \"SignIn\""},
-	"payload":   {func(m *SendCode, v json.RawMessage) error { return json.Unmarshal(v, &m.Payload) }, "an object"},
-	"ip":        {func(m *SendCode, v json.RawMessage) error { return json.Unmarshal(v, &m.IP) }, "a string"},
-	"createdAt": {func(m *SendCode, v json.RawMessage) error { return readTime(v, &m.CreatedAt) }, rfc3339},
-	"expiresAt": {func(m *SendCode, v json.RawMessage) error { return readTime(v, &m.ExpiresAt) }, rfc3339},
-	"sealed":    {func(m *SendCode, v json.RawMessage) error { return json.Unmarshal(v, &m.Sealed) }, "an object of key and box"},
+	{"createdAt", func(m *SendCode, v json.RawMessage) error { return readTime(v, &m.CreatedAt) }, rfc3339},
+	{"expiresAt", func(m *SendCode, v json.RawMessage) error { return readTime(v, &m.ExpiresAt) }, rfc3339},
+	{"id", func(m *SendCode, v json.RawMessage) (err error) { m.ID, err = text(v); return err }, "a string"},
+	{"ip", func(m *SendCode, v json.RawMessage) (err error) { m.IP, err = text(v); return err }, "a string"},
+	{"payload", func(m *SendCode, v json.RawMessage) error { return m.Payload.UnmarshalJSON(v) }, "an object"},
+	{"sealed", func(m *SendCode, v json.RawMessage) error { return json.Unmarshal(v, &m.Sealed) }, "an object of key and box"},
+	{"to", func(m *SendCode, v json.RawMessage) (err error) { m.To, err = text(v); return err }, "a string"},
+	{"type", func(m *SendCode, v json.RawMessage) error { s, err := text(v); m.Type = Type(s); return err }, "a usage type such as \"SignIn\""},
+}
+
+// fieldIndex returns a known field's place in fields; ok is false for any other name.
+func fieldIndex(name string) (i int, ok bool) {
+	for i := range fields {
+		if fields[i].name == name {
+			return i, true
+		}
+	}
+	return 0, false
 }
 
 const rfc3339 = "a time such as \"2026-11-21T12:00:00Z\" (RFC 3339)"
@@ -209,22 +239,28 @@ func readTime(v json.RawMessage, t *time.Time) error {
 // UnmarshalJSON reads the wire format. It checks the form of each field, not
 // the message as a whole: that is Validate's. The error is a *FieldError.
 func (m *SendCode) UnmarshalJSON(data []byte) error {
-	var raw map[string]json.RawMessage
-	if err := json.Unmarshal(data, &raw); err != nil || raw == nil {
+	*m = SendCode{}
+	var known [len(fields)]json.RawMessage // of a name that comes twice, the last
+	err := eachMember(data, func(name string, value json.RawMessage) error {
+		if i, ok := fieldIndex(name); ok {
+			known[i] = value
+			return nil
+		}
+		if m.Extra == nil {
+			m.Extra = make(map[string]json.RawMessage)
+		}
+		m.Extra[name] = bytes.Clone(value)
+		return nil
+	})
+	if err != nil {
 		return &FieldError{"body", "is no JSON object" + jsonPosition(err)}
 	}
-	*m = SendCode{}
-	for _, name := range slices.Sorted(maps.Keys(raw)) {
-		f, ok := fields[name]
-		if !ok {
-			if m.Extra == nil {
-				m.Extra = make(map[string]json.RawMessage)
-			}
-			m.Extra[name] = raw[name]
+	for i, value := range known {
+		if value == nil {
 			continue
 		}
-		if err := f.read(m, raw[name]); err != nil {
-			return &FieldError{name, "is not " + f.want}
+		if err := fields[i].read(m, value); err != nil {
+			return &FieldError{fields[i].name, "is not " + fields[i].want}
 		}
 	}
 	return nil

@@ -18,6 +18,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"net/http/httptrace"
 	"net/url"
 	"strconv"
 	"strings"
@@ -154,9 +155,11 @@ func (c *Client) call(ctx context.Context, a Action, params Params, resp respons
 		Proto:  "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1,
 		ContentLength: int64(len(out.body)),
 	}
-	left := new(atomic.Bool)
-	req.GetBody = func() (io.ReadCloser, error) { return &body{Reader: bytes.NewReader(out.body), left: left}, nil }
+	// net/http sends what it knows to lie in memory in one piece with the header.
+	req.GetBody = func() (io.ReadCloser, error) { return io.NopCloser(bytes.NewReader(out.body)), nil }
 	req.Body, _ = req.GetBody()
+	left := new(atomic.Bool)
+	ctx = httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{WroteHeaders: func() { left.Store(true) }})
 	answer, err := c.send(req.WithContext(ctx))
 	if err != nil {
 		return transportError(err, left.Load())
@@ -174,19 +177,6 @@ func (c *Client) call(ctx context.Context, a Action, params Params, resp respons
 
 // userAgent names who asks.
 const userAgent = "codeferry"
-
-// body tells whether any of a request may have left: its header goes before it.
-type body struct {
-	*bytes.Reader
-	left *atomic.Bool
-}
-
-func (b *body) Read(p []byte) (int, error) {
-	b.left.Store(true)
-	return b.Reader.Read(p)
-}
-
-func (*body) Close() error { return nil }
 
 // transportError classes a request that got no answer. One whose headers had
 // not been written can't have been accepted.

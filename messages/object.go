@@ -1,0 +1,86 @@
+package messages
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"unicode/utf8"
+)
+
+// eachMember calls f with each member of a JSON object, in its order; a name may
+// come twice. encoding/json would make a map of them first, at several times the
+// cost of all else that is done with a message. f is not called, and the error is
+// encoding/json's, where data is no JSON.
+func eachMember(data []byte, f func(name string, value json.RawMessage) error) error {
+	if !json.Valid(data) {
+		var v any
+		return json.Unmarshal(data, &v) // says what is wrong
+	}
+	rest := skipSpace(data)
+	if rest[0] != '{' {
+		return errNoObject
+	}
+	// From here on the JSON is known to be valid: what is looked for is there.
+	rest = skipSpace(rest[1:])
+	for rest[0] != '}' {
+		n := valueLength(rest)
+		name, err := text(rest[:n])
+		if err != nil {
+			return err
+		}
+		rest = skipSpace(skipSpace(rest[n:])[1:]) // the colon
+		n = valueLength(rest)
+		if err := f(name, json.RawMessage(rest[:n:n])); err != nil {
+			return err
+		}
+		if rest = skipSpace(rest[n:]); rest[0] == ',' {
+			rest = skipSpace(rest[1:])
+		}
+	}
+	return nil
+}
+
+var errNoObject = errors.New("no JSON object")
+
+func skipSpace(data []byte) []byte { return bytes.TrimLeft(data, " \t\r\n") }
+
+// valueLength returns the length of the value that valid JSON begins with.
+func valueLength(data []byte) int {
+	depth := 0
+	for i := 0; i < len(data); i++ {
+		switch data[i] {
+		case '"':
+			for i++; data[i] != '"'; i++ {
+				if data[i] == '\\' {
+					i++
+				}
+			}
+			if depth == 0 {
+				return i + 1
+			}
+		case '{', '[':
+			depth++
+		case '}', ']':
+			if depth == 0 { // a number's or a word's end
+				return i
+			}
+			if depth--; depth == 0 {
+				return i + 1
+			}
+		case ',', ' ', '\t', '\r', '\n':
+			if depth == 0 {
+				return i
+			}
+		}
+	}
+	return len(data)
+}
+
+// text returns the string that valid JSON is.
+func text(value []byte) (s string, err error) {
+	if n := len(value); n > 1 && value[0] == '"' && bytes.IndexByte(value, '\\') < 0 && utf8.Valid(value) {
+		return string(value[1 : n-1]), nil
+	}
+	err = json.Unmarshal(value, &s)
+	return s, err
+}
