@@ -3,12 +3,15 @@ package worker
 import (
 	"context"
 	"errors"
+	"maps"
 	"runtime/debug"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
 
 	"github.com/cenkalti/backoff/v4"
+	"github.com/prometheus/client_golang/prometheus"
 	"github.com/rs/zerolog"
 
 	"github.com/codeferry/codeferry/messages"
@@ -30,6 +33,13 @@ type lane struct {
 	freed chan struct{}
 	// routed are the channel's connectors.
 	routed []*connector
+	// inFlight counts what the lane works on.
+	inFlight prometheus.Gauge
+	// settling counts the messages that are done with, and whose end the server has
+	// not confirmed.
+	settling sync.WaitGroup
+	// kept are those of them that it has to be told of again.
+	kept keptInHand
 	// aside is how many of the channel's messages are with workers or wait for
 	// their retry, as of a moment ago.
 	aside atomic.Int64
@@ -54,6 +64,7 @@ func newLane(w *Worker, c messages.Channel) *lane {
 	l.free = len(l.slots)
 	l.work = make(chan *message, 2*len(l.slots))
 	l.freed = make(chan struct{}, 4*len(l.slots))
+	l.inFlight = w.opts.Metrics.inFlight.WithLabelValues(string(c))
 	l.waitFor(errors.New("starting"))
 	return l
 }
@@ -79,6 +90,7 @@ func (l *lane) run(ctx context.Context) {
 
 	grace := time.AfterFunc(l.opts.Config.Worker.Grace, cancel)
 	slots.Wait()
+	l.settling.Wait()
 	grace.Stop()
 	cancel()
 	helpers.Wait()
@@ -138,21 +150,23 @@ func (l *lane) serve(pulling, working context.Context, s *slot) {
 	for msg := range l.work {
 		if pulling.Err() != nil && msg.waited {
 			l.release(context.WithoutCancel(working), msg)
+			l.freed <- struct{}{}
 		} else {
 			l.handle(working, s, msg)
 		}
-		l.freed <- struct{}{}
 	}
 }
 
+// handle takes a message through the stages and settles it. The slot counts as free
+// when all that is left to do for the message is done.
 func (l *lane) handle(ctx context.Context, s *slot, msg *message) {
 	d := l.open(msg)
 	s.delivery.Store(d)
-	inFlight := l.opts.Metrics.inFlight.WithLabelValues(string(l.channel))
-	inFlight.Inc()
-	v := l.process(ctx, d)
-	l.settle(ctx, d, v)
-	inFlight.Dec()
+	l.inFlight.Inc()
+	l.settle(ctx, d, l.process(ctx, d), func() {
+		l.inFlight.Dec()
+		l.freed <- struct{}{}
+	})
 	s.delivery.Store(nil)
 }
 
@@ -183,12 +197,46 @@ func (l *lane) heartbeat(ctx context.Context) {
 		if ctx.Err() != nil {
 			return
 		}
+		inHand := l.kept.all()
 		for i := range l.slots {
-			if d := l.slots[i].delivery.Load(); d != nil && time.Since(d.received) > every/2 {
+			if d := l.slots[i].delivery.Load(); d != nil {
+				inHand = append(inHand, d)
+			}
+		}
+		for _, d := range inHand {
+			if time.Since(d.received) > every/2 {
 				if err := d.msg.inProgress(); err != nil {
 					l.log.Debug().Err(err).Str("id", d.id).Msg("heartbeat")
 				}
 			}
 		}
+	}
+}
+
+// keptInHand are messages that no slot has in hand any more, and that are still not
+// to be handed to another worker.
+type keptInHand struct {
+	mu         sync.Mutex
+	deliveries map[*delivery]struct{}
+}
+
+func (k *keptInHand) all() []*delivery {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	return slices.Collect(maps.Keys(k.deliveries))
+}
+
+// keepInHand has the heartbeat go on for d until the returned function is called.
+func (l *lane) keepInHand(d *delivery) (release func()) {
+	l.kept.mu.Lock()
+	defer l.kept.mu.Unlock()
+	if l.kept.deliveries == nil {
+		l.kept.deliveries = make(map[*delivery]struct{})
+	}
+	l.kept.deliveries[d] = struct{}{}
+	return func() {
+		l.kept.mu.Lock()
+		defer l.kept.mu.Unlock()
+		delete(l.kept.deliveries, d)
 	}
 }

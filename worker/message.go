@@ -1,7 +1,6 @@
 package worker
 
 import (
-	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -20,27 +19,12 @@ type message struct {
 	waited bool
 }
 
-// doubleAck acknowledges the message, and blocks until the server says that it
-// knows. A message that a newer one has replaced is acknowledged as any other.
-func (m *message) doubleAck(ctx context.Context) error {
-	return m.ask(ctx, "+ACK")
-}
-
-// term takes the message out of the stream, and blocks until the server says that
-// it knows.
-func (m *message) term(ctx context.Context, reason string) error {
-	return m.ask(ctx, "+TERM "+reason)
-}
-
-func (m *message) ask(ctx context.Context, word string) error {
-	if m.Reply == "" {
-		return errNoConsumer
-	}
-	if _, err := m.nc.RequestWithContext(ctx, m.Reply, []byte(word)); err != nil {
-		return fmt.Errorf("settle the message: %w", err)
-	}
-	return nil
-}
+// The words that take a message out of the stream. A message that a newer one has
+// replaced is acknowledged as any other.
+const (
+	wordAck  = "+ACK"
+	wordTerm = "+TERM " // a reason follows
+)
 
 var errNoConsumer = errors.New("the message came from no consumer")
 

@@ -82,7 +82,7 @@ func (l *lane) publish(o messages.Outcome) {
 		defer cancel()
 		_, err = l.js.Publish(ctx, subject, body, jetstream.WithRetryAttempts(int(doubtTimeout/jetstream.DefaultPubRetryWait)))
 	default:
-		_, err = l.js.PublishAsync(subject, body)
+		l.feed.publish(subject, body)
 	}
 	if err != nil {
 		l.opts.Metrics.outcomesLost.Inc()

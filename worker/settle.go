@@ -167,22 +167,28 @@ const handBackDelay = 2 * time.Second
 
 // settle does what was decided. It is the only place that acks, naks or
 // dead-letters a message, and the order in it is what keeps the promises: word
-// of it is stored first, and the message let go of last.
-func (l *lane) settle(ctx context.Context, d *delivery, v verdict) {
+// of it is stored first, and the message let go of last. It calls done once, when
+// there is nothing more to do for the message; that may be after it has returned.
+func (l *lane) settle(ctx context.Context, d *delivery, v verdict, done func()) {
 	working := ctx
 	ctx = context.WithoutCancel(ctx) // what was done is written down, also at the shutdown
 	switch v.status {
 	case messages.StatusSent:
 		l.story(d, v)
-		l.letGo(working, d, d.msg.doubleAck)
+		l.letGo(working, d, wordAck, done)
+		return
+	case statusSettled, statusOvertaken:
+		l.letGo(working, d, wordAck, done)
+		return
+	case messages.StatusDead:
+		if l.bury(ctx, d, v) {
+			l.letGo(working, d, wordTerm+string(v.reason), done)
+			return
+		}
 	case messages.StatusRetrying:
 		l.handBack(ctx, d, v, stateRetrying)
 	case messages.StatusUnknown:
 		l.handBack(ctx, d, v, stateUnknown)
-	case messages.StatusDead:
-		l.bury(working, d, v)
-	case statusSettled, statusOvertaken:
-		l.letGo(working, d, d.msg.doubleAck)
 	case statusParked:
 		l.opts.Metrics.parked.WithLabelValues(string(l.channel)).Inc()
 		if err := l.ledger.write(ctx, d, stateReleased); err != nil {
@@ -200,32 +206,50 @@ func (l *lane) settle(ctx context.Context, d *delivery, v verdict) {
 	default:
 		panic("settle: no verdict " + string(v.status))
 	}
+	done()
+}
+
+// letGo takes a message out of the stream by a word, without waiting for the
+// confirmation; where none comes, it insists.
+func (l *lane) letGo(ctx context.Context, d *delivery, word string, done func()) {
+	l.settling.Add(1)
+	settled := func() {
+		done()
+		l.settling.Done()
+	}
+	l.confirm.ask(d.msg, word, func(err error) {
+		if err != nil {
+			go func() {
+				defer settled()
+				l.insist(ctx, d, word, err)
+			}()
+			return
+		}
+		l.forget.settled(d.claim)
+		settled()
+	})
 }
 
 // insistence is how long a worker keeps at telling that it is done with a
 // message: while it lives, nobody has to be in doubt.
 const insistence = 2 * time.Minute
 
-// letGo takes a message out of the stream by say, and where that can't be
-// confirmed has the ledger tell the next worker that nothing is left to do. It
-// tries until one of them knows, since nobody else does; ctx ends the trying.
-func (l *lane) letGo(ctx context.Context, d *delivery, say func(context.Context) error) {
+// insist has the ledger tell the next worker that nothing is left to do for a
+// message, where the server has not confirmed that it is taken out; or has it taken
+// out after all. It tries until one of them knows, since nobody else does; ctx ends
+// the trying.
+func (l *lane) insist(ctx context.Context, d *delivery, word string, err error) {
+	l.log.Warn().Err(err).Str("id", d.id).Msg("settled, but the server has not confirmed it; the ledger is to say so")
+	defer l.keepInHand(d)()
 	again := backoff.NewExponentialBackOff(backoff.WithInitialInterval(50*time.Millisecond),
 		backoff.WithMaxInterval(time.Second), backoff.WithMaxElapsedTime(insistence))
-	told := false
-	err := backoff.Retry(func() error {
-		try, cancel := context.WithTimeout(context.WithoutCancel(ctx), apiTimeout)
-		defer cancel()
-		err := say(try)
-		if err == nil {
+	err = backoff.Retry(func() error {
+		err := l.ledger.write(context.WithoutCancel(ctx), d, stateSent)
+		if err != nil && l.confirm.askAndWait(d.msg, word) == nil {
 			l.forget.settled(d.claim)
 			return nil
 		}
-		if !told {
-			told = true
-			l.log.Warn().Err(err).Str("id", d.id).Msg("settled, but the server has not confirmed it; the ledger is to say so")
-		}
-		return l.ledger.write(context.WithoutCancel(ctx), d, stateSent)
+		return err
 	}, backoff.WithContext(again, ctx))
 	if err != nil {
 		l.log.Error().Err(err).Str("id", d.id).Msg("settled, and nothing says so: the message may come again in doubt")
@@ -249,15 +273,16 @@ func (l *lane) nak(d *delivery, delay time.Duration) {
 	}
 }
 
-// bury stores the dead letter, and lets the message go once the server has it.
-func (l *lane) bury(ctx context.Context, d *delivery, v verdict) {
-	if err := l.storeDeadLetter(context.WithoutCancel(ctx), d, v); err != nil {
+// bury stores the dead letter. Where the server does not have it, the message is
+// handed back: it is let go of only when it has.
+func (l *lane) bury(ctx context.Context, d *delivery, v verdict) (buried bool) {
+	if err := l.storeDeadLetter(ctx, d, v); err != nil {
 		l.log.Error().Err(err).Str("id", d.id).Str("reason", string(v.reason)).Msg("the dead letter could not be stored; the message is kept")
-		l.keep(context.WithoutCancel(ctx), d, v)
-		return
+		l.keep(ctx, d, v)
+		return false
 	}
 	l.story(d, v)
-	l.letGo(ctx, d, func(ctx context.Context) error { return d.msg.term(ctx, string(v.reason)) })
+	return true
 }
 
 // keep hands a message back whose dead letter could not be stored. What made it

@@ -44,6 +44,8 @@ type Options struct {
 type Worker struct {
 	opts       Options
 	js         jetstream.JetStream
+	confirm    *confirmer
+	feed       *feed
 	ledger     *ledger
 	stream     jetstream.Stream
 	connectors map[string]*connector
@@ -82,10 +84,7 @@ func New(o Options) (*Worker, error) {
 			}
 		})
 	}
-	js, err := jetstream.New(o.Conn,
-		jetstream.WithDefaultTimeout(apiTimeout),
-		jetstream.WithPublishAsyncMaxPending(maxPendingOutcomes),
-		jetstream.WithPublishAsyncErrHandler(func(jetstream.JetStream, *nats.Msg, error) { o.Metrics.outcomesLost.Inc() }))
+	js, err := jetstream.New(o.Conn, jetstream.WithDefaultTimeout(apiTimeout))
 	if err != nil {
 		return nil, fmt.Errorf("new worker: %w", err)
 	}
@@ -100,8 +99,7 @@ func New(o Options) (*Worker, error) {
 const (
 	apiTimeout = 5 * time.Second
 	// outcomesTimeout bounds the wait for the last outcomes at the end.
-	outcomesTimeout    = 2 * time.Second
-	maxPendingOutcomes = 8192
+	outcomesTimeout = 2 * time.Second
 )
 
 // Run works until ctx ends, and then stops as Worker.Grace says: it stops
@@ -136,22 +134,28 @@ func (w *Worker) Run(ctx context.Context) error {
 		return fmt.Errorf("open the ledger: %w", err)
 	}
 	w.forget = &forgetter{stream: bucketStream}
-	forgetting, stopForgetting := context.WithCancel(context.WithoutCancel(ctx))
-	defer stopForgetting()
-	var wg, helper sync.WaitGroup
-	helper.Go(func() { w.forget.run(forgetting) })
+	if w.confirm, err = newConfirmer(w.opts.Conn); err != nil {
+		return err
+	}
+	defer w.confirm.end()
+	if w.feed, err = newFeed(w.opts.Conn, w.opts.Metrics.outcomesLost); err != nil {
+		return err
+	}
+	helping, stopHelping := context.WithCancel(context.WithoutCancel(ctx))
+	defer stopHelping()
+	var wg, helpers sync.WaitGroup
+	helpers.Go(func() { w.forget.run(helping) })
+	helpers.Go(func() { w.confirm.run(helping) })
 	for _, l := range w.lanes {
 		wg.Go(func() { l.run(ctx) })
 	}
 	wg.Wait()
 	w.closeConnectors()
-	stopForgetting()
-	helper.Wait()
-	select {
-	case <-w.js.PublishAsyncComplete():
-	case <-time.After(outcomesTimeout):
-	}
-	w.js.CleanupPublisher()
+	stopHelping()
+	helpers.Wait()
+	last, cancel := context.WithTimeout(context.WithoutCancel(ctx), outcomesTimeout)
+	defer cancel()
+	w.feed.end(last)
 	return nil
 }
 

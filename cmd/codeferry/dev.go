@@ -68,7 +68,7 @@ func (c *devCmd) Run(ctx context.Context, s streams) (err error) {
 			feed.Close()
 		}
 	}()
-	log := logFlags{LogLevel: c.LogLevel, LogFormat: "text"}.logger(s.err)
+	log, _ := logFlags{LogLevel: c.LogLevel, LogFormat: "text"}.logger(s.err)
 	return service.Run(ctx, service.Options{Config: cfg, Log: log, Started: func(a service.Addresses) {
 		var failed error
 		if feed, failed = follow(s, a.NATS); failed != nil {

@@ -15,12 +15,15 @@ type logFlags struct {
 	LogFormat string `help:"json, text, or auto: text on a terminal." enum:"auto,json,text" default:"auto"`
 }
 
-func (f logFlags) logger(w io.Writer) zerolog.Logger {
+// logger returns a logger to w. JSON is written in batches: flush has to be called at
+// the end.
+func (f logFlags) logger(w io.Writer) (log zerolog.Logger, flush func()) {
 	text := f.LogFormat == "text"
 	if file, ok := w.(*os.File); ok && f.LogFormat == "auto" {
 		text = isatty.IsTerminal(file.Fd())
 	}
-	out := w
+	batch := newLogBatch(w)
+	var out io.Writer = batch
 	if text {
 		file, _ := w.(*os.File)
 		out = zerolog.ConsoleWriter{Out: w, TimeFormat: time.TimeOnly, NoColor: file == nil || !colorful(file)}
@@ -29,5 +32,5 @@ func (f logFlags) logger(w io.Writer) zerolog.Logger {
 	if err != nil {
 		level = zerolog.InfoLevel // kong has checked it
 	}
-	return zerolog.New(out).Level(level).With().Timestamp().Logger()
+	return zerolog.New(out).Level(level).With().Timestamp().Logger(), func() { _ = batch.Flush() } // nobody could be told
 }

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"os/signal"
+	"runtime/debug"
 	"syscall"
 
 	"github.com/rs/zerolog"
@@ -37,7 +38,9 @@ second ends it at once.`
 
 // Run runs the worker until it is told to stop.
 func (c *runCmd) Run(ctx context.Context, s streams) error {
-	log := c.logger(s.err)
+	log, flush := c.logger(s.err)
+	defer flush()
+	frugal()
 	source := config.NewSource(c.Config, config.Env{})
 	load := func() (*config.Config, error) { return c.load(source, log) }
 	cfg, err := load()
@@ -77,4 +80,14 @@ func (c *runCmd) load(source *config.Source, log zerolog.Logger) (*config.Config
 		cfg.NATS.Listen = c.NATSListen
 	}
 	return cfg, nil
+}
+
+// frugal has the garbage collector run half as often as it would by itself, unless
+// GOGC says otherwise: a worker's heap is small and short-lived, and the collector
+// would take a seventh of its time.
+func frugal() {
+	const percent = 200
+	if os.Getenv("GOGC") == "" {
+		debug.SetGCPercent(percent)
+	}
 }
