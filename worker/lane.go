@@ -28,7 +28,8 @@ type lane struct {
 	// work hands messages to the slots.
 	work chan *message
 	// free is how many slots have nothing to do; the pulling goroutine's own.
-	free int
+	free     int
+	turnover turnover
 	// freed tells of a slot that is done.
 	freed chan struct{}
 	// routed are the channel's connectors.

@@ -14,8 +14,9 @@ import (
 type message struct {
 	*nats.Msg
 	nc *nats.Conn
-	// waited tells that it lay here before a slot was free, so that a newer one
-	// may have been sent meanwhile.
+	// arrived is when it came; zero for one that no consumer handed out.
+	arrived time.Time
+	// waited tells that no slot was free for it when it came.
 	waited bool
 }
 

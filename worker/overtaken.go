@@ -8,16 +8,16 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 )
 
-// inHand is how long a message may be in hand before its attempt for it to be
-// looked at again whether it is the newest of its subject. Below it, nothing
-// could have been sent that the server did not know of when it handed it out.
-const inHand = 20 * time.Millisecond
+// inHand is how long a message may be in hand before its attempt, waiting for its
+// slot included, for it to be looked at again whether it is the newest of its
+// subject. In less a newer one is hardly published, handed out and sent.
+const inHand = 10 * time.Millisecond
 
 // overtaken lets go of a message for whose subject a newer one was stored: the
-// stream has dropped it already. It looks where that is possible: the message lay
-// in wait here, or it comes again, perhaps from a replica that lags behind.
+// stream has dropped it already. It looks where that is possible: the message comes
+// again, perhaps from a replica that lags behind.
 func (l *lane) overtaken(ctx context.Context, d *delivery) (verdict, bool) {
-	if !d.msg.waited && d.deliveries <= 1 {
+	if d.deliveries <= 1 {
 		return verdict{}, false
 	}
 	return l.lookForNewer(ctx, d)

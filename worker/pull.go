@@ -29,10 +29,10 @@ const (
 )
 
 // puller asks the server for as many messages as there are free slots, and for
-// no more: what is handed out can begin at once. Nothing lies in a buffer here
-// while a newer code overtakes it, another worker idles or the server's patience
-// with this one runs out; and whoever stops asking has nearly nothing to hand
-// back. This is why it speaks JetStream's pull protocol itself: the client's own
+// those that come free before the answer is there: what is handed out can begin at
+// once. Nothing lies in a buffer here while a newer code overtakes it, another
+// worker idles or the server's patience with this one runs out; and whoever stops
+// asking has nearly nothing to hand back. This is why it speaks JetStream's pull protocol itself: the client's own
 // Consume fills a buffer, and its Fetch can't be ended without losing what is on
 // its way.
 type puller struct {
@@ -189,8 +189,10 @@ func (l *lane) consume(ctx context.Context) error {
 			return nil
 		case <-l.changed:
 		case <-l.freed:
+			free := l.free
 			l.free++
 			l.collectFreed()
+			l.turnover.freed(l.free-free, time.Now())
 		case msg := <-p.incoming:
 			p.silence.Reset(2 * askHeartbeat)
 			if isStatus(msg) {
@@ -202,7 +204,7 @@ func (l *lane) consume(ctx context.Context) error {
 			p.asked = max(0, p.asked-1)
 			waited := l.free <= 0
 			l.free--
-			l.work <- &message{Msg: msg, nc: p.nc, waited: waited}
+			l.work <- &message{Msg: msg, nc: p.nc, arrived: time.Now(), waited: waited}
 		case <-p.gather.C:
 			p.gathering, p.refused = false, false
 			if err := l.askNow(p); err != nil {
@@ -232,13 +234,42 @@ func (l *lane) collectFreed() {
 	}
 }
 
-// room is how many more messages may be asked for: as many as slots are free;
-// and while a connector that was closed is tried again, one.
+// room is how many more messages may be asked for: as many as slots are free, or
+// are about to be; and while a connector that was closed is tried again, one.
 func (l *lane) room(p *puller) int {
 	if l.probing() {
 		return 1 - p.asked - (len(l.slots) - l.free)
 	}
-	return l.free - p.asked
+	return l.free + l.turnover.ahead(len(l.slots)) - p.asked
+}
+
+// turnover is how fast slots come free.
+type turnover struct {
+	since time.Time
+	count int
+	// perSecond is that of the last window.
+	perSecond float64
+}
+
+const (
+	turnoverWindow = 20 * time.Millisecond
+	// aheadTime is how long it takes from the asking to the message, on a busy machine.
+	aheadTime = 2 * time.Millisecond
+)
+
+// freed takes note of n slots that came free.
+func (t *turnover) freed(n int, now time.Time) {
+	t.count += n
+	if took := now.Sub(t.since); took >= turnoverWindow {
+		t.perSecond = float64(t.count) / took.Seconds()
+		t.since, t.count = now, 0
+	}
+}
+
+// ahead is how many messages to ask for beyond the free slots: as many as come free
+// until they are there, an eighth of all at most. At a low rate it is none.
+func (t *turnover) ahead(slots int) int {
+	return min(int(t.perSecond*aheadTime.Seconds()), slots/8)
 }
 
 // ask decides whether to ask at once or to gather. A worker that has asked for

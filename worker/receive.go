@@ -16,7 +16,8 @@ import (
 
 // delivery is one message in a worker's hands, and what its stages found out.
 type delivery struct {
-	msg      *message
+	msg *message
+	// received is when it came.
 	received time.Time
 
 	subject messages.Subject
@@ -64,7 +65,7 @@ func (l *lane) open(msg *message) *delivery {
 // read is open for a message whose metadata are known.
 func (l *lane) read(msg *message, meta nats.MsgMetadata) *delivery {
 	d := &delivery{
-		msg: msg, received: time.Now(), code: new(messages.SendCode),
+		msg: msg, received: msg.arrived, code: new(messages.SendCode),
 		sequence: meta.Sequence.Stream, deliveries: meta.NumDelivered, storedAt: meta.Timestamp, behind: meta.NumPending,
 	}
 	d.subject, d.wrong = messages.ParseSubject(msg.Subject)
