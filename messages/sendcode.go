@@ -227,7 +227,7 @@ func readTime(v json.RawMessage, t *time.Time) error {
 	if string(v) == `""` {
 		return nil
 	}
-	if err := json.Unmarshal(v, t); err != nil {
+	if err := t.UnmarshalJSON(v); err != nil {
 		return err
 	}
 	if y := t.UTC().Year(); y < 0 || y > 9999 { // only because of its time zone

@@ -31,8 +31,9 @@ type connector struct {
 	// again (Unix, in nanoseconds).
 	accountUntil, healthUntil atomic.Int64
 
-	trial trial
-	share *share
+	trial   trial
+	share   *share
+	metrics connectorMetrics
 }
 
 // How breakers open and close.

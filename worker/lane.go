@@ -36,6 +36,8 @@ type lane struct {
 	routed []*connector
 	// inFlight counts what the lane works on.
 	inFlight prometheus.Gauge
+	// deliverySeconds is how long its codes take.
+	deliverySeconds prometheus.Observer
 	// settling counts the messages that are done with, and whose end the server has
 	// not confirmed.
 	settling sync.WaitGroup
@@ -65,6 +67,7 @@ func newLane(w *Worker, c messages.Channel) *lane {
 	l.free = len(l.slots)
 	l.work = make(chan *message, 2*len(l.slots))
 	l.freed = make(chan struct{}, 4*len(l.slots))
+	l.deliverySeconds = w.opts.Metrics.deliverySeconds.WithLabelValues(string(c))
 	l.inFlight = w.opts.Metrics.inFlight.WithLabelValues(string(c))
 	l.waitFor(errors.New("starting"))
 	return l

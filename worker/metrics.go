@@ -8,6 +8,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus/promauto"
 
 	"github.com/codeferry/codeferry/messages"
+	"github.com/codeferry/codeferry/sender"
 )
 
 // Metrics counts what a worker does. Every label has a closed set of values;
@@ -83,6 +84,25 @@ func NewMetrics(r prometheus.Registerer) *Metrics {
 		m.doubts.WithLabelValues(string(c))
 	}
 	return m
+}
+
+// connectorMetrics are a connector's, looked up once.
+type connectorMetrics struct {
+	seconds  prometheus.Observer
+	ok       prometheus.Counter
+	attempts map[sender.Class]prometheus.Counter
+}
+
+func (m *Metrics) of(connector string) connectorMetrics {
+	c := connectorMetrics{
+		seconds:  m.providerSeconds.WithLabelValues(connector),
+		ok:       m.attempts.WithLabelValues(connector, "ok"),
+		attempts: make(map[sender.Class]prometheus.Counter),
+	}
+	for _, class := range sender.Classes() {
+		c.attempts[class] = m.attempts.WithLabelValues(connector, class.String())
+	}
+	return c
 }
 
 // watchEvery is how old codeferry_waiting may be.

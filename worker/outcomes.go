@@ -18,7 +18,7 @@ func (l *lane) story(d *delivery, v verdict) {
 	m := l.opts.Metrics
 	m.messages.WithLabelValues(string(l.channel), string(v.status), string(v.reason), o.Connector).Inc()
 	if v.status == messages.StatusSent {
-		m.deliverySeconds.WithLabelValues(string(l.channel)).Observe(o.At.Sub(d.storedAt).Seconds())
+		l.deliverySeconds.Observe(o.At.Sub(d.storedAt).Seconds())
 	}
 	e := l.log.Info().Str("id", o.ID).Str("app", o.App).Str("type", string(o.Type)).
 		Str("to", o.To).Int("attempt", o.Attempt)

@@ -11,7 +11,7 @@ import (
 // inHand is how long a message may be in hand before its attempt, waiting for its
 // slot included, for it to be looked at again whether it is the newest of its
 // subject. In less a newer one is hardly published, handed out and sent.
-const inHand = 10 * time.Millisecond
+const inHand = 20 * time.Millisecond
 
 // overtaken lets go of a message for whose subject a newer one was stored: the
 // stream has dropped it already. It looks where that is possible: the message comes

@@ -56,11 +56,11 @@ func (l *lane) send(ctx context.Context, d *delivery, c *connector, m *sender.Me
 	at, began := l.opts.Now(), time.Now()
 	receipt, err := c.sender.Send(ctx, m)
 	took := time.Since(began)
-	l.opts.Metrics.providerSeconds.WithLabelValues(c.name).Observe(took.Seconds())
+	c.metrics.seconds.Observe(took.Seconds())
 	if err != nil {
 		return receipt, l.failed(d, c, at, took, err)
 	}
-	l.opts.Metrics.attempts.WithLabelValues(c.name, "ok").Inc()
+	c.metrics.ok.Inc()
 	d.history = append(d.history, messages.Attempt{
 		Connector: c.name, At: at.UTC(), DurationMS: took.Milliseconds(), Class: "ok", RequestID: receipt.RequestID,
 	})
@@ -72,7 +72,7 @@ func (l *lane) send(ctx context.Context, d *delivery, c *connector, m *sender.Me
 func (l *lane) failed(d *delivery, c *connector, at time.Time, took time.Duration, err error) *sender.Error {
 	e := *sender.AsError(err)
 	e.Detail = scrub(e.Detail, d.code)
-	l.opts.Metrics.attempts.WithLabelValues(c.name, e.Class.String()).Inc()
+	c.metrics.attempts[e.Class].Inc()
 	d.history = append(d.history, messages.Attempt{
 		Connector: c.name, At: at.UTC(), DurationMS: took.Milliseconds(),
 		Class: e.Class.String(), Code: e.Code, Detail: e.Detail, RequestID: e.RequestID,

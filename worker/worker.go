@@ -74,7 +74,7 @@ func New(o Options) (*Worker, error) {
 		}
 		gauge := o.Metrics.open.WithLabelValues(name)
 		gauge.Set(0)
-		w.connectors[name] = newConnector(name, c, s, o.Config.Worker, w.connectorChanged, o.Log, func(open bool) {
+		conn := newConnector(name, c, s, o.Config.Worker, w.connectorChanged, o.Log, func(open bool) {
 			switch {
 			case w.retired.Load(): // another worker speaks for the connector now
 			case open:
@@ -83,6 +83,8 @@ func New(o Options) (*Worker, error) {
 				gauge.Set(0)
 			}
 		})
+		conn.metrics = o.Metrics.of(name)
+		w.connectors[name] = conn
 	}
 	js, err := jetstream.New(o.Conn, jetstream.WithDefaultTimeout(apiTimeout))
 	if err != nil {

@@ -61,7 +61,6 @@ const maxValue = 35
 // text of 1 to 35 characters and no URL. The locales are for choosing a
 // template, never for filling it in.
 func templateParams(t TemplateType, m *messages.SendCode) (string, error) {
-	params := make(map[string]string)
 	if t == TypeCode {
 		code := m.Payload.Text("code")
 		if code == "" {
@@ -70,12 +69,12 @@ func templateParams(t TemplateType, m *messages.SendCode) (string, error) {
 		if !isCode(code) {
 			return "", sender.Invalid("payload.code has %d characters; Aliyun takes 4 to 6 letters or digits (A-Z a-z 0-9)", utf8.RuneCountInString(code))
 		}
-		params["code"] = code
-	} else {
-		for name, v := range m.Payload {
-			if text, ok := v.(string); ok && name != "locale" && name != "uiLocales" && acceptable(text) {
-				params[name] = text
-			}
+		return `{"code":"` + code + `"}`, nil // a code needs no escaping
+	}
+	params := make(map[string]string)
+	for name, v := range m.Payload {
+		if text, ok := v.(string); ok && name != "locale" && name != "uiLocales" && acceptable(text) {
+			params[name] = text
 		}
 	}
 	b, err := json.Marshal(params)
