@@ -25,6 +25,7 @@ type cli struct {
 	Check     checkCmd     `cmd:"" help:"Check a configuration, its templates and its connections, without sending."`
 	Preview   previewCmd   `cmd:"" help:"Show a template, filled in."`
 	Provision provisionCmd `cmd:"" help:"Create or update the streams and consumers."`
+	Bench     benchCmd     `cmd:"" help:"Measure the worker against a provider of a given latency."`
 	Keygen    keygenCmd    `cmd:"" help:"Make a pair of keys with which codes are sealed."`
 	Sandbox   sandboxCmd   `cmd:"" help:"Run the Aliyun stand-in alone."`
 	Version   versionCmd   `cmd:"" help:"Print the version."`
