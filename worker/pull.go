@@ -273,13 +273,14 @@ func (t *turnover) ahead(slots int) int {
 }
 
 // ask decides whether to ask at once or to gather. A worker that has asked for
-// plenty lets it be; one with many idle slots does not wait.
+// plenty lets it be; one with many idle slots does not wait, nor one to which nothing
+// is on its way: what comes free until the answer is there is gathered by that.
 func (l *lane) ask(p *puller) error {
 	room := l.room(p)
 	switch {
 	case room <= 0 || p.asked >= max(1, len(l.slots)/2):
 		return nil
-	case !p.refused && room >= max(1, len(l.slots)/8):
+	case !p.refused && (p.asked == 0 || room >= max(1, len(l.slots)/8)):
 		return l.askNow(p)
 	case !p.gathering:
 		p.gathering = true
