@@ -11,11 +11,12 @@ import (
 // wait, is put aside for a while; those who came last are served at once, and
 // the others with what is left.
 //
-// Nothing is put aside while there is nobody to go first: a backlog after an
-// outage is worked off as it is.
+// Nothing is put aside while there is nobody to go first: a backlog of which all are
+// old is worked off as it is.
 func (l *lane) fresh(_ context.Context, d *delivery) (verdict, bool) {
-	age := l.opts.Now().Sub(d.storedAt)
-	if age <= l.opts.Config.Worker.Patience || d.behind <= uint64(len(l.slots)) || l.aside.Load() >= maxAside {
+	now, patience := l.opts.Now(), l.opts.Config.Worker.Patience
+	age := now.Sub(d.storedAt)
+	if age <= patience || d.behind <= uint64(len(l.slots)) || now.UnixNano()-l.newest.Load() > int64(patience) || l.aside.Load() >= maxAside {
 		return verdict{}, false
 	}
 	return verdict{status: statusParked, delay: spread(min(max(age/2, asideLeast), asideMost))}, true

@@ -46,6 +46,9 @@ type lane struct {
 	// aside is how many of the channel's messages are with workers or wait for
 	// their retry, as of a moment ago.
 	aside atomic.Int64
+	// newest is when the newest message of the channel was stored, of those that wait
+	// or are in hand, as of a moment ago (Unix, in nanoseconds).
+	newest atomic.Int64
 	// ackWait is how long the server waits for a worker, in nanoseconds.
 	ackWait atomic.Int64
 	// changed tells that a connector has opened or closed.

@@ -2,8 +2,10 @@ package worker
 
 import (
 	"context"
+	"errors"
 	"time"
 
+	"github.com/nats-io/nats.go/jetstream"
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/promauto"
 
@@ -105,12 +107,13 @@ func (m *Metrics) of(connector string) connectorMetrics {
 	return c
 }
 
-// watchEvery is how old codeferry_waiting may be.
+// watchEvery is how old codeferry_waiting may be, and what the lane knows of what
+// waits; where the patience is short, it is half of that.
 const watchEvery = 5 * time.Second
 
-// watch keeps codeferry_waiting up to date.
+// watch keeps codeferry_waiting and the lane's own knowledge up to date.
 func (l *lane) watch(ctx context.Context) {
-	tick := time.NewTicker(watchEvery)
+	tick := time.NewTicker(max(time.Millisecond, min(watchEvery, l.opts.Config.Worker.Patience/2)))
 	defer tick.Stop()
 	gauge := l.opts.Metrics.waiting.WithLabelValues(string(l.channel))
 	for {
@@ -133,6 +136,13 @@ func (l *lane) waiting(ctx context.Context) (uint64, error) {
 		return 0, err
 	}
 	info := consumer.CachedInfo() // Consumer has just asked for it
+	newest, err := l.stream.GetLastMsgForSubject(ctx, info.Config.FilterSubject)
+	switch {
+	case err == nil:
+		l.newest.Store(newest.Time.UnixNano())
+	case !errors.Is(err, jetstream.ErrMsgNotFound):
+		return 0, err
+	}
 	l.aside.Store(int64(info.NumAckPending))
 	return info.NumPending + uint64(max(info.NumAckPending, 0)), nil
 }

@@ -135,7 +135,7 @@ var natsPub = regexp.MustCompile(`^nats pub (\S+) '(.*)'$`)
 func runDocLine(t *testing.T, d dev, js jetstream.JetStream, line string) {
 	t.Helper()
 	switch {
-	case line == "" || line == "go test ./...":
+	case line == "" || strings.HasPrefix(line, "go test "):
 	case line == "codeferry dev": // d is one
 	case strings.HasPrefix(line, "codeferry sandbox"):
 		spawn(t, strings.Fields(line)[1:]...).find("sandbox on ")
@@ -147,7 +147,8 @@ func runDocLine(t *testing.T, d dev, js jetstream.JetStream, line string) {
 	case strings.HasPrefix(line, "codeferry "), strings.HasPrefix(line, "curl "):
 		if args, ok := strings.CutPrefix(line, "codeferry "); ok {
 			line = binary(t) + " " + args
-			if !strings.Contains(line, " -c ") && !strings.Contains(line, " completion ") {
+			// bench makes streams of its own, and not where there are some.
+			if !strings.Contains(line, " -c ") && !strings.Contains(line, " completion ") && !strings.Contains(line, " bench ") {
 				line += " --nats " + d.nats
 			}
 		} else {
