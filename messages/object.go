@@ -64,7 +64,8 @@ func valueLength(data []byte) int {
 			if depth == 0 { // a number's or a word's end
 				return i
 			}
-			if depth--; depth == 0 {
+			depth--
+			if depth == 0 {
 				return i + 1
 			}
 		case ',', ' ', '\t', '\r', '\n':

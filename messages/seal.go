@@ -2,8 +2,11 @@ package messages
 
 import (
 	"bytes"
+	"crypto/aes"
+	"crypto/cipher"
 	"crypto/ecdh"
 	"crypto/hpke"
+	"crypto/rand"
 	"crypto/sha256"
 	"encoding/base64"
 	"encoding/hex"
@@ -12,20 +15,26 @@ import (
 	"fmt"
 	"maps"
 	"strings"
+	"sync"
+	"time"
 )
 
 // Sealed is the private part of a message (to, payload, ip and the fields that are
-// not known), encrypted for the workers: HPKE in base mode (RFC 9180) with DHKEM(X25519, HKDF-SHA256),
-// HKDF-SHA256 and AES-256-GCM. docs/wire.md has the format byte by byte.
+// not known), encrypted for the workers: AES-256-GCM, with a key exported from HPKE in
+// base mode (RFC 9180) with DHKEM(X25519, HKDF-SHA256), HKDF-SHA256 and AES-256-GCM.
+// docs/wire.md has the format byte by byte.
 type Sealed struct {
 	// Key names the public key that it is for.
 	Key string `json:"key"`
-	// Box is the encapsulated key (32 bytes) and the ciphertext behind it.
+	// Box is the encapsulated key (32 bytes), the nonce (12) and the ciphertext.
 	Box []byte `json:"box"`
 }
 
-// sealInfo binds a box to this format.
-const sealInfo = "codeferry sealed message v1"
+// sealInfo binds a box to this format; sealExport names the key that is exported.
+const (
+	sealInfo   = "codeferry sealed message v1"
+	sealExport = "message key"
+)
 
 // sealSecret is what a box holds.
 type sealSecret struct {
@@ -45,8 +54,14 @@ var (
 	sealAEAD = hpke.AES256GCM()
 )
 
-// encSize is the encapsulated key's length in bytes: X25519's.
-const encSize = 32
+// Lengths in bytes: of the encapsulated key, X25519's; of the nonce and the tag,
+// GCM's; and of AES-256's key.
+const (
+	encSize   = 32
+	nonceSize = 12
+	tagSize   = 16
+	keySize   = 32
+)
 
 // What a caller may tell a message by that can't be opened.
 var (
@@ -172,10 +187,70 @@ func (k PrivateKey) MarshalText() ([]byte, error) {
 
 // Sealer seals messages with the workers' public key. It may be used by many
 // goroutines at once.
-type Sealer struct{ to PublicKey }
+type Sealer struct {
+	to  PublicKey
+	now func() time.Time
+
+	mu   sync.Mutex
+	with sealing
+}
+
+// sealing is an encapsulated key, and the cipher that it stands for. Making one takes
+// two multiplications on the curve, a hundred times as long as the rest: it serves for
+// several messages, each with a nonce of its own.
+type sealing struct {
+	enc    []byte
+	cipher cipher.AEAD
+	until  time.Time
+	// left is how many messages it still serves for.
+	left int
+}
+
+const (
+	// sealFor is how long an encapsulated key is used.
+	sealFor = time.Minute
+	// sealMost is for how many messages; random nonces would allow 2^32.
+	sealMost = 1 << 16
+)
 
 // NewSealer returns a Sealer for a key.
-func NewSealer(to PublicKey) *Sealer { return &Sealer{to} }
+func NewSealer(to PublicKey) *Sealer { return &Sealer{to: to, now: time.Now} }
+
+// current returns an encapsulated key that may be used once more.
+func (s *Sealer) current() (sealing, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	now := s.now()
+	if s.with.left == 0 || !now.Before(s.with.until) {
+		enc, sender, err := hpke.NewSender(s.to.key, sealKDF, sealAEAD, []byte(sealInfo))
+		if err != nil {
+			return sealing{}, fmt.Errorf("seal: %w", err)
+		}
+		box, err := newCipher(sender)
+		if err != nil {
+			return sealing{}, fmt.Errorf("seal: %w", err)
+		}
+		s.with = sealing{enc, box, now.Add(sealFor), sealMost}
+	}
+	s.with.left--
+	return s.with, nil
+}
+
+// newCipher returns the cipher of an HPKE context.
+func newCipher(context interface {
+	Export(exporterContext string, length int) ([]byte, error)
+},
+) (cipher.AEAD, error) {
+	key, err := context.Export(sealExport, keySize)
+	if err != nil {
+		return nil, err
+	}
+	block, err := aes.NewCipher(key)
+	if err != nil {
+		return nil, err
+	}
+	return cipher.NewGCM(block)
+}
 
 // Seal returns m as it may be published on subject: with To, Payload, IP and Extra
 // in its Sealed alone. m.ID is authenticated: it has to be the one that is published,
@@ -190,32 +265,91 @@ func (s *Sealer) Seal(subject string, m *SendCode) (*SendCode, error) {
 	if err := e.Encode(sealSecret{m.To, openPayload(m.Payload), m.IP, m.Extra}); err != nil {
 		return nil, encodeError(err)
 	}
-	enc, sender, err := hpke.NewSender(s.to.key, sealKDF, sealAEAD, []byte(sealInfo))
+	with, err := s.current()
 	if err != nil {
-		return nil, fmt.Errorf("seal: %w", err)
+		return nil, err
 	}
-	box, err := sender.Seal(sealData(subject, m.ID), secret.Bytes())
-	if err != nil {
-		return nil, fmt.Errorf("seal: %w", err)
-	}
+	box := make([]byte, encSize+nonceSize, encSize+nonceSize+secret.Len()+tagSize)
+	copy(box, with.enc)
+	nonce := box[encSize:]
+	_, _ = rand.Read(nonce) // it never fails
+	box = with.cipher.Seal(box, nonce, secret.Bytes(), sealData(subject, m.ID))
 	out := *m
 	out.To, out.Payload, out.IP, out.Extra = "", nil, "", nil
-	out.Sealed = &Sealed{Key: s.to.id, Box: append(enc, box...)}
+	out.Sealed = &Sealed{Key: s.to.id, Box: box}
 	return &out, nil
 }
 
 // Opener opens sealed messages with the workers' private keys. It may be used by
 // many goroutines at once.
-type Opener struct{ keys map[string]hpke.PrivateKey }
+type Opener struct {
+	keys map[string]hpke.PrivateKey
+
+	mu sync.Mutex
+	// recent and older are ciphers by their key's id and encapsulated key: a publisher
+	// uses one for several messages. When there are many, the older ones go.
+	recent, older map[string]cipher.AEAD
+}
+
+// maxRecent bounds each half of the ciphers that an Opener remembers.
+const maxRecent = 1024
 
 // NewOpener returns an Opener for keys; with several of them keys are rotated
 // without loss.
 func NewOpener(keys ...PrivateKey) *Opener {
-	o := &Opener{keys: make(map[string]hpke.PrivateKey, len(keys))}
+	o := &Opener{keys: make(map[string]hpke.PrivateKey, len(keys)), recent: make(map[string]cipher.AEAD)}
 	for _, k := range keys {
 		o.keys[k.Public().ID()] = k.key
 	}
 	return o
+}
+
+// known returns a cipher that opened a message before; nil where there is none.
+func (o *Opener) known(name string) cipher.AEAD {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if c, ok := o.recent[name]; ok {
+		return c
+	}
+	return o.older[name]
+}
+
+// remember keeps a cipher that has opened a message.
+func (o *Opener) remember(name string, c cipher.AEAD) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if len(o.recent) >= maxRecent {
+		o.recent, o.older = make(map[string]cipher.AEAD), o.recent
+	}
+	o.recent[name] = c
+}
+
+// decrypt opens a box with a key.
+func (o *Opener) decrypt(key hpke.PrivateKey, sealed *Sealed, data []byte) ([]byte, error) {
+	if len(sealed.Box) < leastBox {
+		return nil, ErrTampered
+	}
+	enc, rest := sealed.Box[:encSize], sealed.Box[encSize:]
+	name := sealed.Key + string(enc)
+	c := o.known(name)
+	fresh := c == nil
+	if fresh {
+		r, err := hpke.NewRecipient(enc, key, sealKDF, sealAEAD, []byte(sealInfo))
+		if err != nil {
+			return nil, ErrTampered
+		}
+		if c, err = newCipher(r); err != nil {
+			return nil, err
+		}
+	}
+	plain, err := c.Open(nil, rest[:nonceSize], rest[nonceSize:], data)
+	if err != nil {
+		return nil, ErrTampered
+	}
+	if fresh {
+		o.remember(name, c)
+	}
+	return plain, nil
 }
 
 // Open fills To, Payload, IP and Extra of a message in that was sealed for subject,
@@ -229,16 +363,9 @@ func (o *Opener) Open(subject string, m *SendCode) error {
 	if !ok {
 		return fmt.Errorf("open the message: %w (%s)", ErrNoKey, shownKeyID(m.Sealed.Key))
 	}
-	if len(m.Sealed.Box) < encSize {
-		return fmt.Errorf("open the message: %w", ErrTampered)
-	}
-	r, err := hpke.NewRecipient(m.Sealed.Box[:encSize], key, sealKDF, sealAEAD, []byte(sealInfo))
+	plain, err := o.decrypt(key, m.Sealed, sealData(subject, m.ID))
 	if err != nil {
-		return fmt.Errorf("open the message: %w", ErrTampered)
-	}
-	plain, err := r.Open(sealData(subject, m.ID), m.Sealed.Box[encSize:])
-	if err != nil {
-		return fmt.Errorf("open the message: %w", ErrTampered)
+		return fmt.Errorf("open the message: %w", err)
 	}
 	var secret sealSecret
 	if err := json.Unmarshal(plain, &secret); err != nil {
@@ -256,8 +383,8 @@ func (o *Opener) Open(subject string, m *SendCode) error {
 	return nil
 }
 
-// leastBox is the shortest box in bytes: the encapsulated key and a tag.
-const leastBox = encSize + 16
+// leastBox is the shortest box in bytes.
+const leastBox = encSize + nonceSize + tagSize
 
 // validate looks at the form alone.
 func (s *Sealed) validate() error {

@@ -234,24 +234,50 @@ func FuzzOpen(f *testing.F) {
 	})
 }
 
+// BenchmarkSeal seals as a Publisher does, and with an encapsulated key for each
+// message, as another language may.
 func BenchmarkSeal(b *testing.B) {
-	s, m := messages.NewSealer(newKey(b).Public()), secretCode()
-	b.ReportAllocs()
-	for b.Loop() {
-		if _, err := s.Seal(sealSubject, m); err != nil {
-			b.Fatal(err)
+	key, m := newKey(b).Public(), secretCode()
+	b.Run("publisher", func(b *testing.B) {
+		s := messages.NewSealer(key)
+		b.ReportAllocs()
+		for b.Loop() {
+			if _, err := s.Seal(sealSubject, m); err != nil {
+				b.Fatal(err)
+			}
 		}
-	}
+	})
+	b.Run("fresh", func(b *testing.B) {
+		b.ReportAllocs()
+		for b.Loop() {
+			if _, err := messages.NewSealer(key).Seal(sealSubject, m); err != nil {
+				b.Fatal(err)
+			}
+		}
+	})
 }
 
+// BenchmarkOpen opens likewise.
 func BenchmarkOpen(b *testing.B) {
 	key := newKey(b)
-	o, m := messages.NewOpener(key), overTheWire(b, key.Public(), secretCode())
-	b.ReportAllocs()
-	for b.Loop() {
-		c := *m
-		if err := o.Open(sealSubject, &c); err != nil {
-			b.Fatal(err)
+	m := overTheWire(b, key.Public(), secretCode())
+	b.Run("publisher", func(b *testing.B) {
+		o := messages.NewOpener(key)
+		b.ReportAllocs()
+		for b.Loop() {
+			c := *m
+			if err := o.Open(sealSubject, &c); err != nil {
+				b.Fatal(err)
+			}
 		}
-	}
+	})
+	b.Run("fresh", func(b *testing.B) {
+		b.ReportAllocs()
+		for b.Loop() {
+			c := *m
+			if err := messages.NewOpener(key).Open(sealSubject, &c); err != nil {
+				b.Fatal(err)
+			}
+		}
+	})
 }

@@ -80,7 +80,7 @@ func (o Options) withDefaults() Options {
 	return o
 }
 
-// ErrInUse: the server has streams of codeferry's already.
+// ErrInUse says that the server has streams of codeferry's already.
 var ErrInUse = errors.New("this NATS has codeferry's streams already; a measurement would send what waits there, and delete them. Use a server of its own, or leave --nats out")
 
 // Run measures. It blocks until every message is settled, or ctx ends.
@@ -119,7 +119,7 @@ func Run(ctx context.Context, o Options) (report *Report, err error) {
 	if err := broker.Provision(ctx, js, streams); err != nil {
 		return nil, err
 	}
-	defer func() { err = errors.Join(err, clear(context.WithoutCancel(ctx), js)) }()
+	defer func() { err = errors.Join(err, deleteStreams(context.WithoutCancel(ctx), js)) }()
 
 	p := newProvider(o)
 	defer p.close()
@@ -130,8 +130,8 @@ func Run(ctx context.Context, o Options) (report *Report, err error) {
 	return r.measure(ctx)
 }
 
-// clear deletes what was made for the run.
-func clear(ctx context.Context, js jetstream.JetStream) error {
+// deleteStreams deletes what was made for the run.
+func deleteStreams(ctx context.Context, js jetstream.JetStream) error {
 	ctx, cancel := context.WithTimeout(ctx, time.Minute)
 	defer cancel()
 	var failed error
