@@ -1,0 +1,24 @@
+package bench_test
+
+import (
+	"testing"
+
+	"github.com/codeferry/codeferry/internal/bench"
+	"github.com/codeferry/codeferry/messages"
+)
+
+// BenchmarkDrain drains a backlog, with publisher, server, worker and provider in one
+// process: what a profile of the whole is taken from.
+func BenchmarkDrain(b *testing.B) {
+	for _, c := range messages.Channels() {
+		b.Run(string(c), func(b *testing.B) {
+			r, err := bench.Run(b.Context(), bench.Options{Messages: b.N, Channel: c, Concurrency: 128, Claims: "off"})
+			if err != nil {
+				b.Fatal(err)
+			}
+			b.ReportMetric(r.PerSecond, "msg/s")
+			b.ReportMetric(r.CPUMicros, "cpu-µs/msg")
+			b.ReportMetric(r.Allocs, "allocs/msg")
+		})
+	}
+}
