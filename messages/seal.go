@@ -262,7 +262,7 @@ func (s *Sealer) Seal(subject string, m *SendCode) (*SendCode, error) {
 	var secret bytes.Buffer
 	e := json.NewEncoder(&secret)
 	e.SetEscapeHTML(false) // nobody reads it as HTML, and it would grow
-	if err := e.Encode(sealSecret{m.To, openPayload(m.Payload), m.IP, m.Extra}); err != nil {
+	if err := e.Encode(sealSecret{m.To, opened(m.Payload), m.IP, m.Extra}); err != nil {
 		return nil, encodeError(err)
 	}
 	with, err := s.current()

@@ -99,6 +99,40 @@ func (p Payload) MarshalJSON() ([]byte, error) { return json.Marshal(p.String())
 // openPayload is a payload whose JSON shows it.
 type openPayload map[string]any
 
+// opened returns a payload whose JSON shows it, and so that of those within.
+func opened(p Payload) openPayload {
+	if p == nil {
+		return nil
+	}
+	out := make(openPayload, len(p))
+	for name, v := range p {
+		out[name] = openedValue(v)
+	}
+	return out
+}
+
+func openedValue(v any) any {
+	switch x := v.(type) {
+	case Payload:
+		return opened(x)
+	case map[string]any:
+		return opened(x)
+	case []any:
+		out := make([]any, len(x))
+		for i := range x {
+			out[i] = openedValue(x[i])
+		}
+		return out
+	case []Payload:
+		out := make([]openPayload, len(x))
+		for i := range x {
+			out[i] = opened(x[i])
+		}
+		return out
+	}
+	return v
+}
+
 func (p *openPayload) UnmarshalJSON(data []byte) error { return (*Payload)(p).UnmarshalJSON(data) }
 
 // String shows the message without its code and its whole address, for whoever
@@ -141,6 +175,7 @@ func (e *FieldError) Error() string { return e.Field + " " + e.Problem }
 // Encode writes the message as it goes on the wire: the known fields that are set,
 // and then the unknown ones. Decode reads it. The error is a *FieldError.
 func (m SendCode) Encode() ([]byte, error) {
+	payload := opened(m.Payload)
 	known := struct {
 		ID        string       `json:"id,omitempty"`
 		To        *string      `json:"to,omitempty"`
@@ -150,7 +185,7 @@ func (m SendCode) Encode() ([]byte, error) {
 		CreatedAt *time.Time   `json:"createdAt,omitempty"`
 		ExpiresAt *time.Time   `json:"expiresAt,omitempty"`
 		Sealed    *Sealed      `json:"sealed,omitempty"`
-	}{m.ID, &m.To, m.Type, (*openPayload)(&m.Payload), m.IP, timeOrNil(m.CreatedAt), timeOrNil(m.ExpiresAt), m.Sealed}
+	}{m.ID, &m.To, m.Type, &payload, m.IP, timeOrNil(m.CreatedAt), timeOrNil(m.ExpiresAt), m.Sealed}
 	if m.Sealed != nil {
 		known.To, known.Payload, known.IP = nil, nil, ""
 	}

@@ -371,6 +371,29 @@ func TestPrintingAMessageShowsNoCodeAndNoAddress(t *testing.T) {
 	}
 }
 
+// TestAPayloadInAPayloadIsWritten: masks are for logs, at every depth.
+func TestAPayloadInAPayloadIsWritten(t *testing.T) {
+	m := messages.SendCode{ID: "id-1", To: "a@example.com", Type: messages.SignIn, Payload: messages.Payload{
+		"code": "918273", "user": messages.Payload{"name": "Ann", "of": map[string]any{"org": messages.Payload{"name": "Acme"}}},
+		"list": []any{messages.Payload{"n": "1"}}, "more": []messages.Payload{{"n": "2"}},
+	}}
+	b, err := m.Encode()
+	if err != nil {
+		t.Fatal(err)
+	}
+	got, err := messages.Decode(b, messages.Email)
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := messages.Payload{
+		"code": "918273", "user": map[string]any{"name": "Ann", "of": map[string]any{"org": map[string]any{"name": "Acme"}}},
+		"list": []any{map[string]any{"n": "1"}}, "more": []any{map[string]any{"n": "2"}},
+	}
+	if !reflect.DeepEqual(got.Payload, want) {
+		t.Errorf("%s", b)
+	}
+}
+
 // TestTheJSONForALogIsNoMessage: what was written for a log must not go out by
 // mistake as a message to nobody.
 func TestTheJSONForALogIsNoMessage(t *testing.T) {

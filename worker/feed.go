@@ -28,6 +28,8 @@ type feed struct {
 	// next confirmation is for, 0 where none is asked for.
 	open, asked int
 	askedAt     time.Time
+	// era counts the connection's reconnects, as of the last asking.
+	era uint64
 	// turn numbers what is asked, so that a late answer is not taken for another's.
 	turn uint64
 	// answered is closed when nothing is asked for any more; nil where nobody waits
@@ -68,6 +70,11 @@ func (f *feed) publish(subject string, body []byte) {
 	if f.asked > 0 {
 		err = f.nc.Publish(subject, body)
 	} else {
+		if era := f.nc.Stats().Reconnects; era != f.era {
+			// What nobody asked about over the old connection may have gone with it.
+			f.lost.Add(float64(f.open))
+			f.open, f.era = 0, era
+		}
 		f.turn++
 		err = f.nc.PublishRequest(subject, f.answer(), body)
 	}

@@ -41,7 +41,7 @@ type lane struct {
 	// settling counts the messages that are done with, and whose end the server has
 	// not confirmed.
 	settling sync.WaitGroup
-	// kept are those of them that it has to be told of again.
+	// kept are the messages that the heartbeat speaks for beside those of the slots.
 	kept keptInHand
 	// aside is how many of the channel's messages are with workers or wait for
 	// their retry, as of a moment ago.
@@ -91,14 +91,17 @@ func (l *lane) run(ctx context.Context) {
 	helpers.Go(func() { l.heartbeat(working) })
 	helpers.Go(func() { l.watch(working) })
 	helpers.Go(func() { l.clear(ctx) })
+	helpers.Go(func() {
+		<-ctx.Done()
+		sleep(working, l.opts.Config.Worker.Grace)
+		cancel()
+	})
 
 	l.pull(ctx)
 	close(l.work)
 
-	grace := time.AfterFunc(l.opts.Config.Worker.Grace, cancel)
 	slots.Wait()
 	l.settling.Wait()
-	grace.Stop()
 	cancel()
 	helpers.Wait()
 }
@@ -147,8 +150,8 @@ func sleep(ctx context.Context, d time.Duration) {
 
 // slot is one of the lane's places for a message, and what it does with it.
 type slot struct {
-	// delivery is what it has in hand, for the heartbeat.
-	delivery atomic.Pointer[delivery]
+	// message is what it has in hand, for the heartbeat.
+	message atomic.Pointer[message]
 }
 
 // serve works on one message at a time until the lane stops. What it finds
@@ -156,6 +159,7 @@ type slot struct {
 func (l *lane) serve(pulling, working context.Context, s *slot) {
 	for msg := range l.work {
 		if pulling.Err() != nil && msg.waited {
+			l.kept.remove(msg)
 			l.release(context.WithoutCancel(working), msg)
 			l.freed <- struct{}{}
 		} else {
@@ -167,14 +171,17 @@ func (l *lane) serve(pulling, working context.Context, s *slot) {
 // handle takes a message through the stages and settles it. The slot counts as free
 // when all that is left to do for the message is done.
 func (l *lane) handle(ctx context.Context, s *slot, msg *message) {
+	s.message.Store(msg)
+	if msg.waited {
+		l.kept.remove(msg)
+	}
 	d := l.open(msg)
-	s.delivery.Store(d)
 	l.inFlight.Inc()
 	l.settle(ctx, d, l.process(ctx, d), func() {
 		l.inFlight.Dec()
 		l.freed <- struct{}{}
 	})
-	s.delivery.Store(nil)
+	s.message.Store(nil)
 }
 
 // process takes a message through the stages, up to the one that decides.
@@ -206,44 +213,45 @@ func (l *lane) heartbeat(ctx context.Context) {
 		}
 		inHand := l.kept.all()
 		for i := range l.slots {
-			if d := l.slots[i].delivery.Load(); d != nil {
-				inHand = append(inHand, d)
+			if msg := l.slots[i].message.Load(); msg != nil {
+				inHand = append(inHand, msg)
 			}
 		}
-		for _, d := range inHand {
-			if time.Since(d.received) > every/2 {
-				if err := d.msg.inProgress(); err != nil {
-					l.log.Debug().Err(err).Str("id", d.id).Msg("heartbeat")
+		for _, msg := range inHand {
+			if time.Since(msg.arrived) > every/2 {
+				if err := msg.inProgress(); err != nil {
+					l.log.Debug().Err(err).Msg("heartbeat")
 				}
 			}
 		}
 	}
 }
 
-// keptInHand are messages that no slot has in hand any more, and that are still not
-// to be handed to another worker.
+// keptInHand are messages that no slot has in hand, and that are still not to be handed
+// to another worker: they wait for a slot, or for the server to know that they are
+// settled.
 type keptInHand struct {
-	mu         sync.Mutex
-	deliveries map[*delivery]struct{}
+	mu       sync.Mutex
+	messages map[*message]struct{}
 }
 
-func (k *keptInHand) all() []*delivery {
+func (k *keptInHand) add(msg *message) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	return slices.Collect(maps.Keys(k.deliveries))
+	if k.messages == nil {
+		k.messages = make(map[*message]struct{})
+	}
+	k.messages[msg] = struct{}{}
 }
 
-// keepInHand has the heartbeat go on for d until the returned function is called.
-func (l *lane) keepInHand(d *delivery) (release func()) {
-	l.kept.mu.Lock()
-	defer l.kept.mu.Unlock()
-	if l.kept.deliveries == nil {
-		l.kept.deliveries = make(map[*delivery]struct{})
-	}
-	l.kept.deliveries[d] = struct{}{}
-	return func() {
-		l.kept.mu.Lock()
-		defer l.kept.mu.Unlock()
-		delete(l.kept.deliveries, d)
-	}
+func (k *keptInHand) remove(msg *message) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	delete(k.messages, msg)
+}
+
+func (k *keptInHand) all() []*message {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	return slices.Collect(maps.Keys(k.messages))
 }

@@ -22,6 +22,9 @@ const (
 	// askHeartbeat is how often it says that it still does. Twice that without a
 	// word means that it does not.
 	askHeartbeat = 5 * time.Second
+	// pullerAge is how long one inbox serves. A leader that goes silently takes along
+	// what it was asked for; it is asked for anew after that.
+	pullerAge = 5 * time.Minute
 	// askGather is how long free slots are gathered into one request.
 	askGather = 250 * time.Microsecond
 	// askRefused is how long the server is left alone that has refused a request.
@@ -48,6 +51,8 @@ type puller struct {
 	gather    *time.Timer
 	gathering bool
 	silence   *time.Timer
+	// old ends the puller at an age at which whatever it was not told of is over.
+	old *time.Timer
 	statuses  chan nats.Status
 }
 
@@ -62,6 +67,7 @@ func (l *lane) newPuller() (*puller, error) {
 		subject:  jetstream.DefaultAPIPrefix + "CONSUMER.MSG.NEXT." + messages.StreamName + "." + string(l.channel),
 		gather:   time.NewTimer(askGather),
 		silence:  time.NewTimer(2 * askHeartbeat),
+		old:      time.NewTimer(pullerAge),
 		statuses: nc.StatusChanged(nats.CONNECTED, nats.RECONNECTING, nats.CLOSED),
 	}
 	sub, err := nc.ChanSubscribe(nc.NewInbox(), p.incoming)
@@ -132,12 +138,16 @@ func (p *puller) give(msg *nats.Msg) {
 func (p *puller) end() []*nats.Msg {
 	p.gather.Stop()
 	p.silence.Stop()
+	p.old.Stop()
 	p.nc.RemoveStatusListener(p.statuses)
 	if p.sub == nil {
 		return nil
 	}
 	_ = p.sub.Drain()                 // it fails only where there is no connection, and nothing comes
 	_ = p.nc.FlushTimeout(apiTimeout) // likewise
+	// Where there was none, the client would listen again on the next one, and what the
+	// server grants there would reach nobody.
+	_ = p.sub.Unsubscribe()
 	var rest []*nats.Msg
 	for {
 		select {
@@ -167,26 +177,36 @@ func (l *lane) consume(ctx context.Context) error {
 	if err := l.ensureConsumer(ctx); err != nil {
 		return err
 	}
-	p, err := l.newPuller()
-	if err != nil {
-		return err
-	}
-	defer func() {
+	for {
+		p, err := l.newPuller()
+		if err != nil {
+			return err
+		}
+		l.waitFor(nil)
+		again, err := l.consumeBy(ctx, p)
 		for _, msg := range p.end() {
 			l.release(context.WithoutCancel(ctx), &message{Msg: msg, nc: p.nc})
 		}
-	}()
-	l.waitFor(nil)
+		if !again {
+			return err
+		}
+	}
+}
+
+// consumeBy is consume with one puller. again tells that another has to take its
+// place: what this one has asked for may be granted or not, and where its inbox goes
+// the server forgets it for certain.
+func (l *lane) consumeBy(ctx context.Context, p *puller) (again bool, err error) {
 	for {
 		if l.paused() {
-			return nil
+			return false, nil
 		}
 		if err := l.ask(p); err != nil {
-			return err
+			return false, err
 		}
 		select {
 		case <-ctx.Done():
-			return nil
+			return false, nil
 		case <-l.changed:
 		case <-l.freed:
 			free := l.free
@@ -197,28 +217,45 @@ func (l *lane) consume(ctx context.Context) error {
 			p.silence.Reset(2 * askHeartbeat)
 			if isStatus(msg) {
 				if err := p.heard(msg); err != nil {
-					return err
+					return false, err
 				}
 				continue
 			}
 			p.asked = max(0, p.asked-1)
-			waited := l.free <= 0
-			l.free--
-			l.work <- &message{Msg: msg, nc: p.nc, arrived: time.Now(), waited: waited}
+			if !l.hand(ctx, &message{Msg: msg, nc: p.nc, arrived: time.Now(), waited: l.free <= 0}) {
+				return false, nil
+			}
 		case <-p.gather.C:
 			p.gathering, p.refused = false, false
 			if err := l.askNow(p); err != nil {
-				return err
+				return false, err
 			}
 		case <-p.silence.C:
-			p.silence.Reset(2 * askHeartbeat)
-			p.asked = 0 // whoever it was asked of does not know of it
+			return true, nil // whoever it was asked of may not know of it
+		case <-p.old.C:
+			return true, nil
 		case status := <-p.statuses:
-			if status != nats.CONNECTED {
-				continue
+			if status == nats.CONNECTED {
+				return true, nil // what was asked for over the old connection may still be granted
 			}
-			p.asked = 0 // the server forgot the requests of the old connection
 		}
+	}
+}
+
+// hand gives a message to the next slot that is free; false where ctx ends first, and
+// the message is handed back. Until a slot has it, the heartbeat speaks for it.
+func (l *lane) hand(ctx context.Context, msg *message) bool {
+	if msg.waited {
+		l.kept.add(msg)
+	}
+	select {
+	case l.work <- msg:
+		l.free--
+		return true
+	case <-ctx.Done():
+		l.kept.remove(msg)
+		l.release(context.WithoutCancel(ctx), msg)
+		return false
 	}
 }
 
@@ -240,7 +277,17 @@ func (l *lane) room(p *puller) int {
 	if l.probing() {
 		return 1 - p.asked - (len(l.slots) - l.free)
 	}
-	return l.free + l.turnover.ahead(len(l.slots)) - p.asked
+	return l.free + l.ahead() - p.asked
+}
+
+// ahead is how many messages to ask for beyond the free slots: as many as come free
+// until they are there, an eighth of all at most, and only while nearly none is free.
+func (l *lane) ahead() int {
+	most := len(l.slots) / 8
+	if l.free >= most {
+		return 0
+	}
+	return min(l.turnover.soon(time.Now()), most)
 }
 
 // turnover is how fast slots come free.
@@ -266,10 +313,13 @@ func (t *turnover) freed(n int, now time.Time) {
 	}
 }
 
-// ahead is how many messages to ask for beyond the free slots: as many as come free
-// until they are there, an eighth of all at most. At a low rate it is none.
-func (t *turnover) ahead(slots int) int {
-	return min(int(t.perSecond*aheadTime.Seconds()), slots/8)
+// soon is how many slots come free within aheadTime; none where none came free just
+// now.
+func (t *turnover) soon(now time.Time) int {
+	if now.Sub(t.since) > 3*turnoverWindow {
+		return 0
+	}
+	return int(t.perSecond * aheadTime.Seconds())
 }
 
 // ask decides whether to ask at once or to gather. A worker that has asked for

@@ -148,7 +148,12 @@ func (r *rig) ctx() context.Context {
 // The returned function stops it and waits for its end.
 func (r *rig) start() (stop func()) {
 	r.t.Helper()
-	nc := r.connect(r.nc.ConnectedUrl())
+	return r.startOn(r.connect(r.nc.ConnectedUrl()))
+}
+
+// startOn is start with a connection of the test's own, which stop closes.
+func (r *rig) startOn(nc *nats.Conn) (stop func()) {
+	r.t.Helper()
 	w, err := worker.New(worker.Options{
 		Conn: nc, Config: r.cfg,
 		Log:    zerolog.New(&r.log).Level(zerolog.DebugLevel),
@@ -281,6 +286,16 @@ func (r *rig) dead() []messages.DeadLetter {
 		letters = append(letters, d)
 	}
 	return letters
+}
+
+// consumer is what the server knows of a channel's consumer.
+func (r *rig) consumer(name string) *jetstream.ConsumerInfo {
+	r.t.Helper()
+	c, err := r.js.Consumer(r.ctx(), messages.StreamName, name)
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	return c.CachedInfo()
 }
 
 // empty waits until nothing is left in CODEFERRY.

@@ -240,7 +240,8 @@ const insistence = 2 * time.Minute
 // the trying.
 func (l *lane) insist(ctx context.Context, d *delivery, word string, err error) {
 	l.log.Warn().Err(err).Str("id", d.id).Msg("settled, but the server has not confirmed it; the ledger is to say so")
-	defer l.keepInHand(d)()
+	l.kept.add(d.msg)
+	defer l.kept.remove(d.msg)
 	again := backoff.NewExponentialBackOff(backoff.WithInitialInterval(50*time.Millisecond),
 		backoff.WithMaxInterval(time.Second), backoff.WithMaxElapsedTime(insistence))
 	err = backoff.Retry(func() error {

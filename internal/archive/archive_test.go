@@ -86,7 +86,7 @@ func TestFilters(t *testing.T) {
 		return messages.DeadLetter{
 			ID: id, App: "default", Channel: c, Type: messages.SignIn, Reason: r, Connector: "x-" + string(c), Code: "c-" + string(r),
 			To: "+86139****2345", ToHash: "h-" + id, DeadAt: now.Add(-ago),
-			Attempts: []messages.Attempt{{Connector: "x"}}, Message: &messages.SendCode{ID: id},
+			Attempts: []messages.Attempt{{Connector: "x"}}, Message: &messages.SendCode{ID: id, Type: messages.SignIn, Sealed: &messages.Sealed{Key: "03c3ce5416a378a6", Box: make([]byte, 80)}},
 		}
 	}
 	other := letter("other", messages.SMS, messages.ReasonRejected, 0)

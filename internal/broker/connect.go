@@ -40,6 +40,7 @@ func Connect(t Target, log zerolog.Logger) (*nats.Conn, error) {
 		nats.Name(t.Name),
 		nats.Timeout(dialTimeout),
 		nats.MaxReconnects(-1),
+		nats.IgnoreAuthErrorAbort(), // credentials may be on their way
 		nats.ReconnectWait(250 * time.Millisecond),
 		nats.ReconnectJitter(250*time.Millisecond, time.Second),
 		nats.ReconnectBufSize(-1),
