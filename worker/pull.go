@@ -52,8 +52,8 @@ type puller struct {
 	gathering bool
 	silence   *time.Timer
 	// old ends the puller at an age at which whatever it was not told of is over.
-	old *time.Timer
-	statuses  chan nats.Status
+	old      *time.Timer
+	statuses chan nats.Status
 }
 
 var errConsumerGone = errors.New("the consumer is gone")
