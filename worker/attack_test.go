@@ -339,11 +339,12 @@ func TestAReconnectAsksForNoMoreThanThereAreSlots(t *testing.T) {
 	inbox := ""
 	another := func() {
 		t.Helper()
+		limit := time.After(patience)
 		for last := inbox; inbox == last; {
 			select {
 			case inbox = <-asked:
-			case <-time.After(patience):
-				t.Fatal("nothing was asked for")
+			case <-limit:
+				t.Fatal("nothing was asked for by a new inbox")
 			}
 		}
 	}
