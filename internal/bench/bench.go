@@ -272,10 +272,10 @@ func (r *run) publish(ctx context.Context) error {
 	return nil
 }
 
-// settled waits until the stream holds nothing any more.
+// settled waits until the stream holds nothing any more. It looks seldom while there
+// is much left: the looking costs too.
 func (r *run) settled(ctx context.Context) error {
-	tick := time.NewTicker(10 * time.Millisecond)
-	defer tick.Stop()
+	const seldom, often = 100 * time.Millisecond, 10 * time.Millisecond
 	for {
 		s, err := r.js.Stream(ctx, messages.StreamName)
 		if err != nil {
@@ -286,9 +286,15 @@ func (r *run) settled(ctx context.Context) error {
 		if left == 0 {
 			return nil
 		}
+		wait := seldom
+		if left < r.o.Messages/10 {
+			wait = often
+		}
+		timer := time.NewTimer(wait)
 		select {
-		case <-tick.C:
+		case <-timer.C:
 		case <-ctx.Done():
+			timer.Stop()
 			return ctx.Err()
 		}
 	}

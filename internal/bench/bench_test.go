@@ -82,8 +82,8 @@ func TestRunTouchesNobodysStreams(t *testing.T) {
 }
 
 // TestAllocationsAMessage bounds what a message costs the whole process: publisher,
-// server, worker and provider. Allocations are stable where times are not; a change
-// that adds a tenth to them is seen here.
+// server, worker and provider. Allocations are stable where times are not, but for
+// what is done once in a while; a change that adds a fifth to them is seen here.
 func TestAllocationsAMessage(t *testing.T) {
 	if raceEnabled {
 		t.Skip("the race detector allocates too")
@@ -92,9 +92,9 @@ func TestAllocationsAMessage(t *testing.T) {
 		o     bench.Options
 		bound float64
 	}{
-		"SMS":         {bench.Options{Messages: 3000, Claims: "off"}, 255},
-		"SMS, claims": {bench.Options{Messages: 3000, Claims: "on"}, 320},
-		"mail":        {bench.Options{Messages: 3000, Claims: "off", Channel: messages.Email}, 300},
+		"SMS":         {bench.Options{Messages: 3000, Claims: "off"}, 280},
+		"SMS, claims": {bench.Options{Messages: 3000, Claims: "on"}, 350},
+		"mail":        {bench.Options{Messages: 3000, Claims: "off", Channel: messages.Email}, 330},
 	} {
 		t.Run(name, func(t *testing.T) {
 			r, err := bench.Run(t.Context(), c.o)
