@@ -2,44 +2,31 @@
 // RPC-style APIs, the regions' endpoints and the catalogue of error codes.
 //
 // The SDK says which actions there are and reads the answers; the requests are signed
-// here, as the SDK signs them, and travel over net/http. The SDK's own Client is not used:
+// here, as the SDK signs them, and travel by package exchange. The SDK's own Client is not used:
 // it is not safe to share, takes no context, retries what may have been accepted,
 // puts bodies into URLs, panics on some answers, and costs several times what the
 // rest of a message does.
 package aliyun
 
 import (
-	"bytes"
 	"context"
-	"crypto/tls"
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
-	"net"
 	"net/http"
-	"net/http/httptrace"
 	"net/url"
-	"strconv"
 	"strings"
-	"sync/atomic"
 	"time"
 
 	"github.com/aliyun/alibaba-cloud-sdk-go/sdk/requests"
 	"github.com/aliyun/alibaba-cloud-sdk-go/sdk/responses"
 
 	"github.com/codeferry/codeferry/sender"
+	"github.com/codeferry/codeferry/sender/internal/exchange"
 )
 
-// Time-outs of a request.
-const (
-	// DefaultTimeout bounds a request from its first byte out to its last byte in.
-	DefaultTimeout = 10 * time.Second
-	connectTimeout = 5 * time.Second
-)
-
-// maxAnswer bounds what is read of an answer; real ones have a few hundred bytes.
-const maxAnswer = 1 << 20
+// DefaultTimeout bounds a request from its first byte out to its last byte in.
+const DefaultTimeout = 10 * time.Second
 
 // Client calls one endpoint with the keys of one source. It may be used by many
 // goroutines at once.
@@ -48,16 +35,15 @@ type Client struct {
 	region       string
 	timeout      time.Duration
 	keys         *keyring
-	// send is an http.Transport's: it follows no redirect, which would carry a code to
-	// where nobody asked for it. fmt does not look behind a function, as it does behind
-	// a pointer while connections come and go.
-	send func(*http.Request) (*http.Response, error)
+	// exchange is an exchange.Client's Do. fmt does not look behind a function, as it does
+	// behind a pointer while connections come and go.
+	exchange func(context.Context, *exchange.Request) (*exchange.Answer, error)
 }
 
 // NewClient returns a client for the account's Endpoint. Its error names what is
 // wrong with it.
 func NewClient(a Account) (*Client, error) {
-	c, err := newClient(a.Endpoint, a.RegionID, a.Timeout, newTransport())
+	c, err := newClient(a.Endpoint, a.RegionID, a.Timeout, exchange.Options{})
 	if err != nil {
 		return nil, fmt.Errorf("endpoint %w", err)
 	}
@@ -70,7 +56,7 @@ func NewClient(a Account) (*Client, error) {
 }
 
 // newClient returns a client that has no keys.
-func newClient(endpoint, region string, timeout time.Duration, transport *http.Transport) (*Client, error) {
+func newClient(endpoint, region string, timeout time.Duration, o exchange.Options) (*Client, error) {
 	scheme, host, err := ParseEndpoint(endpoint)
 	if err != nil {
 		return nil, err
@@ -78,21 +64,7 @@ func newClient(endpoint, region string, timeout time.Duration, transport *http.T
 	if timeout <= 0 {
 		timeout = DefaultTimeout
 	}
-	return &Client{scheme: scheme, host: host, region: region, timeout: timeout, send: transport.RoundTrip}, nil
-}
-
-func newTransport() *http.Transport {
-	return &http.Transport{
-		Proxy:                 http.ProxyFromEnvironment,
-		DialContext:           (&net.Dialer{Timeout: connectTimeout, KeepAlive: 30 * time.Second}).DialContext,
-		TLSClientConfig:       &tls.Config{MinVersion: tls.VersionTLS12},
-		TLSHandshakeTimeout:   connectTimeout,
-		ExpectContinueTimeout: time.Second,
-		// A connection a slot is kept, however many slots there are.
-		MaxIdleConns:        0,
-		MaxIdleConnsPerHost: 1 << 16,
-		IdleConnTimeout:     30 * time.Second,
-	}
+	return &Client{scheme: scheme, host: host, region: region, timeout: timeout, exchange: exchange.New(o).Do}, nil
 }
 
 // ParseEndpoint takes an endpoint apart: a host with an optional port, or a URL
@@ -147,29 +119,19 @@ func (c *Client) call(ctx context.Context, a Action, params Params, resp respons
 		s.keys, s.nonce = k.reveal(), newNonce()
 	}
 	out := s.sign(a, c.region, params)
-	req := &http.Request{
+	answer, err := c.exchange(ctx, &exchange.Request{
 		Method: http.MethodPost,
 		URL:    &url.URL{Scheme: c.scheme, Host: c.host, Path: "/", RawQuery: out.query},
-		Host:   c.host,
 		Header: http.Header{"Content-Type": {requests.Form}, "User-Agent": {userAgent}},
-		Proto:  "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1,
-		ContentLength: int64(len(out.body)),
-	}
-	// net/http sends what it knows to lie in memory in one piece with the header.
-	req.GetBody = func() (io.ReadCloser, error) { return io.NopCloser(bytes.NewReader(out.body)), nil }
-	req.Body, _ = req.GetBody()
-	left := new(atomic.Bool)
-	ctx = httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{WroteHeaders: func() { left.Store(true) }})
-	answer, err := c.send(req.WithContext(ctx))
+		Body:   out.body,
+	})
 	if err != nil {
-		return transportError(err, left.Load())
+		return exchange.Failure(err, noAnswer, strings.Clone)
 	}
-	defer func() { _ = answer.Body.Close() }()
-	if answer.StatusCode < 200 || answer.StatusCode > 299 {
+	if answer.Status < 200 || answer.Status > 299 {
 		return answerError(answer, params)
 	}
-	answer.Body = http.MaxBytesReader(nil, answer.Body, maxAnswer)
-	if err := responses.Unmarshal(resp, answer, "JSON"); err != nil {
+	if err := responses.Unmarshal(resp, answer.Response(), "JSON"); err != nil { //nolint:bodyclose // it lies in memory
 		return &sender.Error{Class: sender.Unknown, Code: "SDK.JsonUnmarshalError", Detail: "the provider's answer is not the JSON that it should be"}
 	}
 	return nil
@@ -178,74 +140,36 @@ func (c *Client) call(ctx context.Context, a Action, params Params, resp respons
 // userAgent names who asks.
 const userAgent = "codeferry"
 
-// transportError classes a request that got no answer. One whose headers had
-// not been written can't have been accepted.
-func transportError(err error, wrote bool) *sender.Error {
-	e := &sender.Error{Class: sender.Unavailable, Code: "SDK.ConnectError", Detail: "the provider can't be reached: " + cause(err)}
-	var netErr net.Error
-	timeout := errors.Is(err, context.DeadlineExceeded) || errors.As(err, &netErr) && netErr.Timeout()
-	switch {
-	case wrote && timeout:
-		return &sender.Error{Class: sender.Unknown, Code: "SDK.ReadTimeout", Detail: "no answer came in time"}
-	case wrote:
-		return &sender.Error{Class: sender.Unknown, Code: "SDK.ReadError", Detail: "the connection broke before the answer: " + cause(err)}
-	case timeout:
-		e.Code = "SDK.ConnectTimeout"
-	}
-	return e
-}
-
-// cause leaves the URL of a *url.Error away: its query holds the signature.
-func cause(err error) string {
-	var u *url.Error
-	if errors.As(err, &u) {
-		err = u.Err
-	}
-	return err.Error()
-}
+// noAnswer has the SDK's words where it has some.
+var noAnswer = exchange.Codes{Connect: "SDK.ConnectError", ConnectTimeout: "SDK.ConnectTimeout", Read: "SDK.ReadError", ReadTimeout: "SDK.ReadTimeout"}
 
 // answerError reads an answer with a status other than 2xx.
-func answerError(resp *http.Response, params Params) *sender.Error {
+func answerError(from *exchange.Answer, params Params) *sender.Error {
 	var answer struct {
 		Code, Message any
 		RequestID     any `json:"RequestId"`
 	}
-	text, err := io.ReadAll(io.LimitReader(resp.Body, maxAnswer))
+	err := from.Broken
 	if err == nil {
-		err = json.Unmarshal(text, &answer)
+		err = json.Unmarshal(from.Body, &answer)
 	}
 	code, _ := answer.Code.(string)
 	var e *sender.Error
 	if err != nil || code == "" {
 		e = &sender.Error{
-			Class: sender.Unknown, Code: fmt.Sprintf("HTTP.%d", resp.StatusCode),
+			Class: sender.Unknown, Code: fmt.Sprintf("HTTP.%d", from.Status),
 			Detail: "the provider's answer has no code of its own",
 		}
-		if resp.StatusCode == http.StatusTooManyRequests {
+		if from.Status == http.StatusTooManyRequests {
 			e.Class = sender.Throttled // a gateway's; it has not passed the request on
 		}
 	} else {
 		message, _ := answer.Message.(string)
 		requestID, _ := answer.RequestID.(string)
-		e = NewError(code, message, requestID, resp.StatusCode, params)
+		e = NewError(code, message, requestID, from.Status, params)
 	}
-	e.RetryAfter = max(e.RetryAfter, retryAfter(resp.Header, time.Now()))
+	e.RetryAfter = max(e.RetryAfter, exchange.RetryAfter(from.Header, time.Now()))
 	return e
-}
-
-// maxRetryAfter bounds what a Retry-After may ask for.
-const maxRetryAfter = time.Hour
-
-// retryAfter reads a Retry-After header: seconds, or a date (RFC 9110, 10.2.3).
-func retryAfter(h http.Header, now time.Time) time.Duration {
-	v := h.Get("Retry-After")
-	d := time.Duration(0)
-	if seconds, err := strconv.ParseUint(v, 10, 16); err == nil {
-		d = time.Duration(seconds) * time.Second
-	} else if at, err := http.ParseTime(v); err == nil {
-		d = at.Sub(now)
-	}
-	return min(max(d, 0), maxRetryAfter)
 }
 
 // NewError classes an answer by its code. An empty code is doubt. Of the message

@@ -11,6 +11,7 @@ import (
 	"github.com/aliyun/alibaba-cloud-sdk-go/services/dm"
 
 	"github.com/codeferry/codeferry/sender"
+	"github.com/codeferry/codeferry/sender/internal/exchange"
 )
 
 // clock is a clock that a test sets.
@@ -259,7 +260,7 @@ func TestASourceThatPanics(t *testing.T) {
 // answer, and no doubt.
 func TestHalfOfTheTimeIsForTheKeys(t *testing.T) {
 	const timeout = time.Hour
-	c, err := newClient("http://127.0.0.1:1", DefaultRegion, timeout, newTransport())
+	c, err := newClient("http://127.0.0.1:1", DefaultRegion, timeout, exchange.Options{})
 	if err != nil {
 		t.Fatal(err)
 	}

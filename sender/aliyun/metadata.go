@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/codeferry/codeferry/sender"
+	"github.com/codeferry/codeferry/sender/internal/exchange"
 )
 
 // metadataURL is where an ECS instance finds its own metadata.
@@ -60,12 +61,14 @@ const (
 	rolesPath = "/latest/meta-data/ram/security-credentials/"
 	// tokenSeconds is how long a session token is good; it is used at once.
 	tokenSeconds = "60"
+	// maxAnswer bounds what is read of an answer; real ones have a few hundred bytes.
+	maxAnswer = 1 << 20
 )
 
 // sessionToken asks for a token of IMDSv2, which an instance may demand; empty
 // where the metadata has none.
 func (i instance) sessionToken(ctx context.Context, client *http.Client) (string, error) {
-	token, err := exchange(ctx, client, http.MethodPut, i.metadata+tokenPath, "X-aliyun-ecs-metadata-token-ttl-seconds", tokenSeconds)
+	token, err := fetch(ctx, client, http.MethodPut, i.metadata+tokenPath, "X-aliyun-ecs-metadata-token-ttl-seconds", tokenSeconds)
 	var status statusError
 	if errors.As(err, &status) && !i.onlyV2 {
 		return "", nil
@@ -74,15 +77,15 @@ func (i instance) sessionToken(ctx context.Context, client *http.Client) (string
 }
 
 func (i instance) get(ctx context.Context, client *http.Client, path, token string) ([]byte, error) {
-	return exchange(ctx, client, http.MethodGet, i.metadata+path, "X-aliyun-ecs-metadata-token", token)
+	return fetch(ctx, client, http.MethodGet, i.metadata+path, "X-aliyun-ecs-metadata-token", token)
 }
 
 // keyURI is a source of the keys that a URI gives.
 func keyURI(uri string) source {
 	return func(ctx context.Context) (*keys, *sender.Error) {
-		answer, err := exchange(ctx, plainClient(), http.MethodGet, uri, "", "")
+		answer, err := fetch(ctx, plainClient(), http.MethodGet, uri, "", "")
 		if err != nil {
-			return nil, noKeys(sender.Unavailable, envCredentialsURI+" gives no keys: "+cause(err))
+			return nil, noKeys(sender.Unavailable, envCredentialsURI+" gives no keys: "+exchange.Cause(err))
 		}
 		return answeredKeys("credentials_uri", answer)
 	}
@@ -105,8 +108,8 @@ type statusError int
 
 func (e statusError) Error() string { return fmt.Sprintf("the answer has HTTP status %d", int(e)) }
 
-// exchange makes a request with a header, which may be empty, and reads the answer.
-func exchange(ctx context.Context, client *http.Client, method, uri, header, value string) ([]byte, error) {
+// fetch makes a request with a header, which may be empty, and reads the answer.
+func fetch(ctx context.Context, client *http.Client, method, uri, header, value string) ([]byte, error) {
 	req, err := http.NewRequestWithContext(ctx, method, uri, http.NoBody) //nolint:gosec // the environment names it, as the SDK has it
 	if err != nil {
 		return nil, errors.New("the address makes no URL")
@@ -131,7 +134,7 @@ func metadataError(err error) *sender.Error {
 	if errors.As(err, &status) && status == http.StatusNotFound {
 		return noKeys(sender.AccountDown, "the ECS instance has no such RAM role")
 	}
-	return noKeys(sender.Unavailable, "the metadata of the ECS instance gives no keys: "+cause(err))
+	return noKeys(sender.Unavailable, "the metadata of the ECS instance gives no keys: "+exchange.Cause(err))
 }
 
 // answeredKeys takes the keys out of an answer of the metadata or a URI. Code is

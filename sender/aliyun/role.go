@@ -13,6 +13,7 @@ import (
 	"github.com/aliyun/alibaba-cloud-sdk-go/services/sts"
 
 	"github.com/codeferry/codeferry/sender"
+	"github.com/codeferry/codeferry/sender/internal/exchange"
 )
 
 // role is a RAM role to assume by STS.
@@ -89,9 +90,7 @@ func (c *Client) role(ctx context.Context, provider string, a Action, params Par
 
 // newSTS returns a client that keeps no connection: it is used once an hour.
 func newSTS(endpoint string) (*Client, error) {
-	transport := newTransport()
-	transport.DisableKeepAlives = true
-	c, err := newClient(endpoint, DefaultRegion, 0, transport)
+	c, err := newClient(endpoint, DefaultRegion, 0, exchange.Options{IdleTimeout: -1})
 	if err != nil {
 		return nil, fmt.Errorf("credentials.stsEndpoint %w", err)
 	}

@@ -9,30 +9,27 @@ import (
 	"time"
 
 	"github.com/codeferry/codeferry/sender"
+	"github.com/codeferry/codeferry/sender/internal/exchange"
 )
 
-// answer is what came back, of whatever status.
+// answer is what came back, and what is not to be said of it.
 type answer struct {
-	status int
-	header http.Header
-	body   []byte
-	// broken is why the body is not whole.
-	broken  error
+	*exchange.Answer
 	private private
 }
 
 // messageID returns SendGrid's name for the mail: the beginning of the sg_message_id
 // of its events.
-func (a *answer) messageID() string { return line(a.header.Get("X-Message-Id")) }
+func (a *answer) messageID() string { return line(a.Header.Get("X-Message-Id")) }
 
 // accepted tells whether SendGrid has taken the mail: a 202 that names the mail or
 // has no body, as SendGrid's has none. A 200 is none: it is SendGrid's answer in
 // sandbox mode, where it delivers nothing, and everyone else's to anything.
 func (a *answer) accepted() bool {
-	if a.status != http.StatusAccepted {
+	if a.Status != http.StatusAccepted {
 		return false
 	}
-	return a.messageID() != "" || a.broken == nil && len(bytes.TrimSpace(a.body)) == 0
+	return a.messageID() != "" || a.Broken == nil && len(bytes.TrimSpace(a.Body)) == 0
 }
 
 // fault is one of the errors in an answer.
@@ -50,7 +47,7 @@ func (a *answer) faults() []fault {
 	var body struct {
 		Errors []any `json:"errors"`
 	}
-	if a.broken != nil || json.Unmarshal(a.body, &body) != nil {
+	if a.Broken != nil || json.Unmarshal(a.Body, &body) != nil {
 		return nil
 	}
 	var out []fault
@@ -71,7 +68,7 @@ func (a *answer) faults() []fault {
 // refusal classes an answer that is no success.
 func (a *answer) refusal() *sender.Error {
 	faults := a.faults()
-	row, about := classify(a.status, faults)
+	row, about := classify(a.Status, faults)
 	if row == nil {
 		return a.strange()
 	}
@@ -99,32 +96,23 @@ func (a *answer) strange() *sender.Error {
 	if faults := a.faults(); len(faults) > 0 {
 		detail = a.private.clean(a.said() + ": " + faults[0].String())
 	}
-	return &sender.Error{Class: sender.Unknown, Code: fmt.Sprintf("HTTP.%d", a.status), Detail: detail}
+	return &sender.Error{Class: sender.Unknown, Code: fmt.Sprintf("HTTP.%d", a.Status), Detail: detail}
 }
 
 func (a *answer) said() string {
-	return fmt.Sprintf("the answer is %d %s", a.status, http.StatusText(a.status))
+	return fmt.Sprintf("the answer is %d %s", a.Status, http.StatusText(a.Status))
 }
-
-// maxRetryAfter bounds what an answer may ask for.
-const maxRetryAfter = time.Hour
 
 // retryAfter reads how long to wait: from Retry-After, seconds or a date (RFC 9110,
 // 10.2.3), and from X-RateLimit-Reset, the second since 1970 in which the limit is
 // over; by the provider's clock where it tells it.
 func (a *answer) retryAfter(now time.Time) time.Duration {
-	if at, err := http.ParseTime(a.header.Get("Date")); err == nil {
+	if at, err := http.ParseTime(a.Header.Get("Date")); err == nil {
 		now = at
 	}
-	var d time.Duration
-	v := a.header.Get("Retry-After")
-	if seconds, err := strconv.ParseUint(v, 10, 16); err == nil {
-		d = time.Duration(seconds) * time.Second
-	} else if at, err := http.ParseTime(v); err == nil {
-		d = at.Sub(now)
-	}
-	if second, err := strconv.ParseInt(a.header.Get("X-RateLimit-Reset"), 10, 64); err == nil {
+	d := exchange.RetryAfter(a.Header, now)
+	if second, err := strconv.ParseInt(a.Header.Get("X-RateLimit-Reset"), 10, 64); err == nil {
 		d = max(d, time.Unix(second, 0).Sub(now))
 	}
-	return min(max(d, 0), maxRetryAfter)
+	return min(d, exchange.MaxRetryAfter)
 }

@@ -8,6 +8,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/codeferry/codeferry/sender"
+	"github.com/codeferry/codeferry/sender/internal/exchange"
 )
 
 // FuzzAnswer: whatever comes back, only a 202 is a success, and an error is one
@@ -24,14 +25,14 @@ func FuzzAnswer(f *testing.F) {
 		}
 	}
 	f.Fuzz(func(t *testing.T, status int, body, id, reset, retry string, whole bool) {
-		a := &answer{status: status, header: make(http.Header), body: []byte(body), private: private{
+		a := &answer{&exchange.Answer{Status: status, Header: make(http.Header), Body: []byte(body)}, private{
 			to: to, key: sender.NewSecret(key), content: []string{"SignIn: " + code, "Your code is " + code},
 		}}
-		a.header.Set("X-Message-Id", id)
-		a.header.Set("X-RateLimit-Reset", reset)
-		a.header.Set("Retry-After", retry)
+		a.Header.Set("X-Message-Id", id)
+		a.Header.Set("X-RateLimit-Reset", reset)
+		a.Header.Set("Retry-After", retry)
 		if !whole {
-			a.broken = http.ErrBodyReadAfterClose
+			a.Broken = http.ErrBodyReadAfterClose
 		}
 		if a.accepted() {
 			if status != http.StatusAccepted || a.messageID() == "" && strings.TrimSpace(body) != "" {
@@ -46,7 +47,7 @@ func FuzzAnswer(f *testing.F) {
 		if e.Class != sender.Unknown && (status < 400 || status > 499) {
 			t.Errorf("%d is surely not accepted: %v", status, e)
 		}
-		if e.RetryAfter < 0 || e.RetryAfter > maxRetryAfter || e.RetryAfter > 0 && e.Class != sender.Throttled {
+		if e.RetryAfter < 0 || e.RetryAfter > exchange.MaxRetryAfter || e.RetryAfter > 0 && e.Class != sender.Throttled {
 			t.Errorf("wait for %s: %v", e.RetryAfter, e)
 		}
 		if n := utf8.RuneCountInString(e.Detail); n > maxText+1 || strings.ContainsAny(e.Detail, "\r\n\x00\x1b") || !utf8.ValidString(e.Detail) {

@@ -53,9 +53,9 @@ func (c *connector) Check(ctx context.Context) error {
 		Scopes []string `json:"scopes"`
 	}
 	switch {
-	case a.status != http.StatusOK:
+	case a.Status != http.StatusOK:
 		return a.refusal()
-	case a.broken != nil || json.Unmarshal(a.body, &granted) != nil || granted.Scopes == nil:
+	case a.Broken != nil || json.Unmarshal(a.Body, &granted) != nil || granted.Scopes == nil:
 		return a.strange()
 	case !slices.Contains(granted.Scopes, mailSend):
 		return &sender.Error{

@@ -1,20 +1,14 @@
 package ses
 
 import (
-	"bytes"
 	"context"
-	"crypto/tls"
 	"errors"
 	"fmt"
 	"io"
-	"net"
 	"net/http"
-	"net/http/httptrace"
 	"net/url"
 	"regexp"
-	"strconv"
 	"strings"
-	"sync/atomic"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
@@ -22,22 +16,17 @@ import (
 	"github.com/aws/smithy-go"
 
 	"github.com/codeferry/codeferry/sender"
+	"github.com/codeferry/codeferry/sender/internal/exchange"
 )
 
-// Time-outs of a request.
-const (
-	defaultTimeout = 10 * time.Second
-	connectTimeout = 5 * time.Second
-)
-
-// maxAnswer bounds what is read of an answer; real ones have a few hundred bytes.
-const maxAnswer = 1 << 20
+// defaultTimeout bounds a request.
+const defaultTimeout = 10 * time.Second
 
 // client calls SES in one region with one pair of keys. It may be used by many
 // goroutines at once.
 type client struct {
 	ses     *sesv2.Client
-	http    *http.Client
+	http    *exchange.Client
 	timeout time.Duration
 }
 
@@ -65,29 +54,7 @@ func newClient(c *Config) (*client, error) {
 	if timeout <= 0 {
 		timeout = defaultTimeout
 	}
-	return &client{
-		ses: sesv2.New(o),
-		http: &http.Client{
-			Transport: newTransport(),
-			// A redirect would carry a code to where nobody asked for it.
-			CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
-		},
-		timeout: timeout,
-	}, nil
-}
-
-func newTransport() *http.Transport {
-	return &http.Transport{
-		Proxy:               http.ProxyFromEnvironment,
-		DialContext:         (&net.Dialer{Timeout: connectTimeout, KeepAlive: 30 * time.Second}).DialContext,
-		TLSClientConfig:     &tls.Config{MinVersion: tls.VersionTLS12},
-		TLSHandshakeTimeout: connectTimeout,
-		DisableCompression:  true, // so that maxAnswer bounds what is read, and answers are short
-		// A connection a slot is kept, however many slots there are.
-		MaxIdleConns:        0,
-		MaxIdleConnsPerHost: 1 << 16,
-		IdleConnTimeout:     30 * time.Second,
-	}
+	return &client{ses: sesv2.New(o), http: exchange.New(exchange.Options{}), timeout: timeout}, nil
 }
 
 // parseEndpoint returns the URL of an endpoint: a host with an optional port, or a
@@ -125,11 +92,11 @@ var errPanic = errors.New("the SDK failed")
 
 // attempt is the HTTP client of one call, and remembers how far its request came.
 type attempt struct {
-	http *http.Client
+	http *exchange.Client
 	// begun is set once the SDK has signed the request.
 	begun bool
-	// wrote is set once a request's header may have left.
-	wrote atomic.Bool
+	// failed is why there is no answer, where the request was made.
+	failed error
 	// status is that of the answer; 0 where none came.
 	status int
 	header http.Header
@@ -138,36 +105,20 @@ type attempt struct {
 // Do sends the request.
 func (a *attempt) Do(req *http.Request) (*http.Response, error) {
 	a.begun = true
-	if err := rewindable(req); err != nil {
+	var body []byte
+	if req.Body != nil {
+		var err error
+		if body, err = io.ReadAll(req.Body); err != nil {
+			return nil, err
+		}
+	}
+	answer, err := a.http.Do(req.Context(), &exchange.Request{Method: req.Method, URL: req.URL, Header: req.Header, Body: body})
+	if err != nil {
+		a.failed = err
 		return nil, err
 	}
-	resp, err := a.http.Do(req.WithContext(httptrace.WithClientTrace(req.Context(), &httptrace.ClientTrace{
-		// net/http takes a second connection only where nothing was written to the
-		// first, a kept one that the provider had closed.
-		GetConn:      func(string) { a.wrote.Store(false) },
-		WroteHeaders: func() { a.wrote.Store(true) },
-	})))
-	if err != nil {
-		return nil, err
-	}
-	a.status, a.header = resp.StatusCode, resp.Header
-	resp.Body = http.MaxBytesReader(nil, resp.Body, maxAnswer)
-	return resp, nil
-}
-
-// rewindable lets net/http begin a request anew that could not be written to a
-// connection kept too long.
-func rewindable(req *http.Request) error {
-	if req.Body == nil {
-		return nil
-	}
-	body, err := io.ReadAll(req.Body)
-	if err != nil {
-		return err
-	}
-	req.GetBody = func() (io.ReadCloser, error) { return io.NopCloser(bytes.NewReader(body)), nil }
-	req.Body, err = req.GetBody()
-	return err
+	a.status, a.header = answer.Status, answer.Header
+	return answer.Response(), nil
 }
 
 func (a *attempt) requestID() string { return a.header.Get("X-Amzn-Requestid") }
@@ -179,10 +130,10 @@ func (c *connector) failure(err error, a *attempt, m *sender.Message) *sender.Er
 	case !a.begun && !errors.Is(err, context.Canceled) && !errors.Is(err, context.DeadlineExceeded):
 		return &sender.Error{Class: sender.Misconfigured, Code: "SDK.Request", Detail: "the request could not be made: " + c.clean(err.Error(), m)}
 	case a.status == 0:
-		return transportError(err, a.wrote.Load())
+		return noAnswer(err, a)
 	case errors.As(err, &api) && api.ErrorCode() != noCode && codeText.MatchString(api.ErrorCode()):
 		e := c.apiError(api.ErrorCode(), api.ErrorMessage(), a.status, m)
-		e.RequestID, e.RetryAfter = a.requestID(), retryAfter(a.header, time.Now())
+		e.RequestID, e.RetryAfter = a.requestID(), exchange.RetryAfter(a.header, time.Now())
 		return e
 	}
 	return answerError(err, a)
@@ -201,7 +152,7 @@ func success(status int) bool { return status >= 200 && status <= 299 }
 func answerError(err error, a *attempt) *sender.Error {
 	e := &sender.Error{
 		Class: sender.Unknown, Code: fmt.Sprintf("HTTP.%d", a.status), Detail: "the provider's answer has no error code",
-		RequestID: a.requestID(), RetryAfter: retryAfter(a.header, time.Now()),
+		RequestID: a.requestID(), RetryAfter: exchange.RetryAfter(a.header, time.Now()),
 	}
 	switch {
 	case errors.Is(err, errPanic):
@@ -214,49 +165,14 @@ func answerError(err error, a *attempt) *sender.Error {
 	return e
 }
 
-// transportError classes a request that got no answer. One whose headers had
-// not been written can't have been accepted.
-func transportError(err error, wrote bool) *sender.Error {
-	e := &sender.Error{Class: sender.Unavailable, Code: "SDK.ConnectError", Detail: "the provider can't be reached: " + cause(err)}
-	var netErr net.Error
-	timeout := errors.Is(err, context.DeadlineExceeded) || errors.As(err, &netErr) && netErr.Timeout()
-	switch {
-	case wrote && timeout:
-		return &sender.Error{Class: sender.Unknown, Code: "SDK.ReadTimeout", Detail: "no answer came in time"}
-	case wrote:
-		return &sender.Error{Class: sender.Unknown, Code: "SDK.ReadError", Detail: "the connection broke before the answer: " + cause(err)}
-	case timeout:
-		e.Code = "SDK.ConnectTimeout"
+// noAnswer classes a call that got no answer.
+func noAnswer(err error, a *attempt) *sender.Error {
+	if a.failed != nil {
+		err = a.failed // the SDK puts words of its own around it
+	} else {
+		err = &exchange.Error{Err: err} // nothing was sent
 	}
-	return e
-}
-
-// cause leaves away what the SDK and net/http put around an error: the operation,
-// and the URL.
-func cause(err error) string {
-	var canceled *smithy.CanceledError
-	var u *url.Error
-	switch {
-	case errors.Is(err, errPanic):
-	case errors.As(err, &canceled) && canceled.Err != nil:
-		err = canceled.Err
-	case errors.As(err, &u):
-		err = u.Err
-	}
-	return strings.Join(strings.Fields(err.Error()), " ")
-}
-
-// maxRetryAfter bounds what a Retry-After may ask for.
-const maxRetryAfter = time.Hour
-
-// retryAfter reads a Retry-After header: seconds, or a date (RFC 9110, 10.2.3).
-func retryAfter(h http.Header, now time.Time) time.Duration {
-	v := h.Get("Retry-After")
-	d := time.Duration(0)
-	if seconds, err := strconv.ParseUint(v, 10, 16); err == nil {
-		d = time.Duration(seconds) * time.Second
-	} else if at, err := http.ParseTime(v); err == nil {
-		d = at.Sub(now)
-	}
-	return min(max(d, 0), maxRetryAfter)
+	return exchange.Failure(err, exchange.Codes{
+		Connect: "SDK.ConnectError", ConnectTimeout: "SDK.ConnectTimeout", Read: "SDK.ReadError", ReadTimeout: "SDK.ReadTimeout",
+	}, func(s string) string { return strings.Join(strings.Fields(s), " ") })
 }

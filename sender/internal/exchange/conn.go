@@ -1,0 +1,149 @@
+package exchange
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"errors"
+	"io"
+	"net"
+	"net/http"
+	"sync"
+	"syscall"
+	"time"
+)
+
+// conn is a connection that one exchange at a time goes over.
+type conn struct {
+	net.Conn
+	// socket is what is below, for listening to it.
+	socket syscall.RawConn
+	answer limited
+	reader *bufio.Reader
+	// reusable tells that the last exchange went well and left nothing over.
+	reusable bool
+	// since is when it went idle.
+	since time.Time
+}
+
+// newConn makes one of a connection and of the socket below, which may be the same.
+func newConn(c, below net.Conn, maxAnswer int64) (*conn, error) {
+	socket, ok := below.(syscall.Conn)
+	if !ok {
+		_ = c.Close() // nothing has gone over it
+		return nil, errors.New("the connection has no socket")
+	}
+	raw, err := socket.SyscallConn()
+	if err != nil {
+		_ = c.Close() // likewise
+		return nil, err
+	}
+	k := &conn{Conn: c, socket: raw, answer: limited{from: c, most: maxAnswer}}
+	k.reader = newReader(k)
+	return k, nil
+}
+
+func newReader(k *conn) *bufio.Reader { return bufio.NewReader(&k.answer) }
+
+// past is a deadline that is over.
+var past = time.Unix(1, 0)
+
+// exchange writes the request and reads the answer. left tells, beside an error, that
+// the request may have reached the other side: its header has been written.
+func (k *conn) exchange(ctx context.Context, o *out) (answer *Answer, left bool, err error) {
+	k.reusable = false
+	// A connection that was ended so serves no more: no deadline is left for the next.
+	stop := context.AfterFunc(ctx, func() { _ = k.SetDeadline(past) }) // it fails only where the connection is closed
+	defer stop()
+	n, broken := k.Write(o.Bytes())
+	if broken != nil && n < o.header {
+		return nil, false, broken
+	}
+	// Who refuses a request early may answer before it has read all of it, and then
+	// closes.
+	answer, err = k.read()
+	switch {
+	case err == nil:
+		k.reusable = k.reusable && broken == nil && stop()
+		return answer, true, nil
+	case broken != nil:
+		err = broken
+	}
+	return nil, true, err
+}
+
+// read reads an answer and all of its body, past those that only announce it.
+func (k *conn) read() (*Answer, error) {
+	k.answer.got = 0
+	for {
+		answer, err := http.ReadResponse(k.reader, nil)
+		if err != nil {
+			return nil, err
+		}
+		body, broken := io.ReadAll(answer.Body)
+		_ = answer.Body.Close() // it has been read
+		if answer.StatusCode < 200 && answer.StatusCode != http.StatusSwitchingProtocols {
+			continue // nothing says how many there may be, but MaxAnswer
+		}
+		k.reusable = broken == nil && !answer.Close && answer.StatusCode >= 200 && k.reader.Buffered() == 0
+		return &Answer{answer.StatusCode, answer.Header, body, broken}, nil
+	}
+}
+
+// silent tells whether nothing has come over a connection that is not in use. What
+// has can only be its end, or what nobody asked for: it serves no longer.
+func (k *conn) silent() bool { return k.reader.Buffered() == 0 && nothingToRead(k.socket) }
+
+// limited reads so much of an answer and then fails: what is longer is not to look as
+// if it had ended.
+type limited struct {
+	from      io.Reader
+	got, most int64
+}
+
+var errTooLong = errors.New("the answer is too long")
+
+func (l *limited) Read(p []byte) (int, error) {
+	if l.got >= l.most {
+		return 0, errTooLong
+	}
+	if left := l.most - l.got; int64(len(p)) > left {
+		p = p[:left]
+	}
+	n, err := l.from.Read(p)
+	l.got += int64(n)
+	return n, err
+}
+
+// held is a body that lies in memory.
+type held struct {
+	body *bytes.Reader
+	// broken is why it is not whole.
+	broken error
+}
+
+func newHeld(body []byte, broken error) io.ReadCloser {
+	if broken == nil {
+		broken = io.EOF
+	}
+	return &held{bytes.NewReader(body), broken}
+}
+
+func (h *held) Read(p []byte) (int, error) {
+	n, err := h.body.Read(p)
+	if err == io.EOF {
+		err = h.broken
+	}
+	return n, err
+}
+
+func (*held) Close() error { return nil }
+
+// out is a request's bytes: a header of that length, and the body.
+type out struct {
+	bytes.Buffer
+	header int
+}
+
+// outs keeps their memory for the next ones.
+var outs = sync.Pool{New: func() any { return new(out) }}
