@@ -41,6 +41,8 @@ type lane struct {
 	// settling counts the messages that are done with, and whose end the server has
 	// not confirmed.
 	settling sync.WaitGroup
+	// unconfirmed is how many these are.
+	unconfirmed atomic.Int64
 	// kept are the messages that the heartbeat speaks for beside those of the slots.
 	kept keptInHand
 	// aside is how many of the channel's messages are with workers or wait for
@@ -168,8 +170,7 @@ func (l *lane) serve(pulling, working context.Context, s *slot) {
 	}
 }
 
-// handle takes a message through the stages and settles it. The slot counts as free
-// when all that is left to do for the message is done.
+// handle takes a message through the stages and settles it.
 func (l *lane) handle(ctx context.Context, s *slot, msg *message) {
 	s.message.Store(msg)
 	if msg.waited {

@@ -167,8 +167,8 @@ const handBackDelay = 2 * time.Second
 
 // settle does what was decided. It is the only place that acks, naks or
 // dead-letters a message, and the order in it is what keeps the promises: word
-// of it is stored first, and the message let go of last. It calls done once, when
-// there is nothing more to do for the message; that may be after it has returned.
+// of it is stored first, and the message let go of last. It calls done once, when the
+// slot may take another message; that may be after it has returned.
 func (l *lane) settle(ctx context.Context, d *delivery, v verdict, done func()) {
 	working := ctx
 	ctx = context.WithoutCancel(ctx) // what was done is written down, also at the shutdown
@@ -210,11 +210,17 @@ func (l *lane) settle(ctx context.Context, d *delivery, v verdict, done func()) 
 }
 
 // letGo takes a message out of the stream by a word, without waiting for the
-// confirmation; where none comes, it insists.
+// confirmation; where none comes, it insists. done is called once the word is on its
+// way: what the server is to confirm holds no slot, unless as many messages as there
+// are slots wait for that already.
 func (l *lane) letGo(ctx context.Context, d *delivery, word string, done func()) {
 	l.settling.Add(1)
+	early := l.unconfirmed.Add(1) <= int64(len(l.slots))
 	settled := func() {
-		done()
+		l.unconfirmed.Add(-1)
+		if !early {
+			done()
+		}
 		l.settling.Done()
 	}
 	l.confirm.ask(d.msg, word, func(err error) {
@@ -228,6 +234,9 @@ func (l *lane) letGo(ctx context.Context, d *delivery, word string, done func())
 		l.forget.settled(d.claim)
 		settled()
 	})
+	if early {
+		done()
+	}
 }
 
 // insistence is how long a worker keeps at telling that it is done with a
