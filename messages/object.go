@@ -16,15 +16,19 @@ func eachMember(data []byte, f func(name string, value json.RawMessage) error) e
 		var v any
 		return json.Unmarshal(data, &v) // says what is wrong
 	}
+	return eachMemberOf(data, f)
+}
+
+// eachMemberOf is eachMember for what is known to be JSON: what is looked for is there.
+func eachMemberOf(data []byte, f func(name string, value json.RawMessage) error) error {
 	rest := skipSpace(data)
 	if rest[0] != '{' {
 		return errNoObject
 	}
-	// From here on the JSON is known to be valid: what is looked for is there.
 	rest = skipSpace(rest[1:])
 	for rest[0] != '}' {
 		n := valueLength(rest)
-		name, err := text(rest[:n])
+		name, err := memberName(rest[:n])
 		if err != nil {
 			return err
 		}
@@ -39,6 +43,25 @@ func eachMember(data []byte, f func(name string, value json.RawMessage) error) e
 	}
 	return nil
 }
+
+// memberName returns the text of a member's name. The usual ones are at hand.
+func memberName(value []byte) (string, error) {
+	if name, ok := usualNames[string(value[1:len(value)-1])]; ok {
+		return name, nil
+	}
+	return text(value)
+}
+
+// usualNames are those of a message's fields and of what most payloads have.
+var usualNames = func() map[string]string {
+	names := make(map[string]string)
+	for _, name := range []string{
+		"code", "createdAt", "expiresAt", "id", "ip", "link", "locale", "payload", "sealed", "to", "type", "uiLocales",
+	} {
+		names[name] = name
+	}
+	return names
+}()
 
 var errNoObject = errors.New("no JSON object")
 

@@ -1,6 +1,7 @@
 package messages
 
 import (
+	"bytes"
 	"encoding/json"
 	"reflect"
 	"testing"
@@ -36,8 +37,12 @@ func FuzzMembers(f *testing.F) {
 			}
 		}
 		var p Payload
-		if m, ok := texts(data); ok && (p.UnmarshalJSON(data) != nil || !reflect.DeepEqual(p, m)) {
-			t.Fatalf("%q: %q", data, map[string]any(m))
+		var whole map[string]any
+		d := json.NewDecoder(bytes.NewReader(data))
+		d.UseNumber()
+		wantErr = d.Decode(&whole)
+		if err := p.UnmarshalJSON(data); (err == nil) != (wantErr == nil && json.Valid(data)) || err == nil && !reflect.DeepEqual(map[string]any(p), whole) {
+			t.Fatalf("%q: %q, %v, and encoding/json: %q, %v", data, map[string]any(p), err, whole, wantErr)
 		}
 	})
 }

@@ -59,6 +59,15 @@ func (p Payload) Text(name string) string {
 
 // UnmarshalJSON reads an object and keeps its numbers as they were written.
 func (p *Payload) UnmarshalJSON(data []byte) error {
+	if !json.Valid(data) {
+		var v any
+		return json.Unmarshal(data, &v) // says what is wrong
+	}
+	return p.read(data)
+}
+
+// read is UnmarshalJSON for what is known to be JSON.
+func (p *Payload) read(data []byte) error {
 	if m, ok := texts(data); ok {
 		*p = m
 		return nil
@@ -76,7 +85,7 @@ func (p *Payload) UnmarshalJSON(data []byte) error {
 // texts reads an object that holds text alone, as nearly every payload does.
 func texts(data []byte) (m Payload, ok bool) {
 	m = make(Payload)
-	err := eachMember(data, func(name string, value json.RawMessage) error {
+	err := eachMemberOf(data, func(name string, value json.RawMessage) error {
 		if value[0] != '"' {
 			return errNoObject
 		}
@@ -240,7 +249,7 @@ var fields = [...]struct {
 	{"expiresAt", func(m *SendCode, v json.RawMessage) error { return readTime(v, &m.ExpiresAt) }, rfc3339},
 	{"id", func(m *SendCode, v json.RawMessage) (err error) { m.ID, err = text(v); return err }, "a string"},
 	{"ip", func(m *SendCode, v json.RawMessage) (err error) { m.IP, err = text(v); return err }, "a string"},
-	{"payload", func(m *SendCode, v json.RawMessage) error { return m.Payload.UnmarshalJSON(v) }, "an object"},
+	{"payload", func(m *SendCode, v json.RawMessage) error { return m.Payload.read(v) }, "an object"},
 	{"sealed", func(m *SendCode, v json.RawMessage) error { return json.Unmarshal(v, &m.Sealed) }, "an object of key and box"},
 	{"to", func(m *SendCode, v json.RawMessage) (err error) { m.To, err = text(v); return err }, "a string"},
 	{"type", func(m *SendCode, v json.RawMessage) error { s, err := text(v); m.Type = Type(s); return err }, "a usage type such as \"SignIn\""},

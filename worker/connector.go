@@ -93,6 +93,9 @@ func newConnector(name string, c config.Connector, s sender.Sender, w config.Wor
 var errNotMade = &sender.Error{Class: sender.Unavailable, Code: "not made"}
 
 func classOf(err error) sender.Class {
+	if err == nil {
+		return sender.Unknown
+	}
 	var e *sender.Error
 	if errors.As(err, &e) {
 		return e.Class

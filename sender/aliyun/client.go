@@ -116,7 +116,7 @@ func (c *Client) call(ctx context.Context, a Action, params Params, resp respons
 	}()
 	s := signer{now: time.Now()}
 	if k != nil {
-		s.keys, s.nonce = k.reveal(), newNonce()
+		s.keys, s.nonce = k, newNonce()
 	}
 	out := s.sign(a, c.region, params)
 	answer, err := c.exchange(ctx, &exchange.Request{

@@ -2,6 +2,9 @@ package aliyun
 
 import (
 	"context"
+	"crypto/hmac"
+	"crypto/sha1" //nolint:gosec // Aliyun's signature 1.0 is HMAC-SHA1
+	"hash"
 	"sync"
 	"time"
 
@@ -10,10 +13,12 @@ import (
 	"github.com/codeferry/codeferry/sender"
 )
 
-// keys sign requests. They stand in a function, so that printing whatever holds
+// keys sign requests. They stand in functions, so that printing whatever holds
 // them shows none of them.
 type keys struct {
 	reveal func() *credentials.Credentials
+	// sign returns a text's HMAC-SHA1 by the secret, as signature 1.0 has it.
+	sign func(text []byte) [sha1.Size]byte
 	// expires is when they are over; zero where nothing says so.
 	expires time.Time
 	// local is whether they cost no request, so that asking for them again is the
@@ -22,9 +27,19 @@ type keys struct {
 }
 
 func newKeys(provider, id, secret, token string) *keys {
-	return &keys{reveal: func() *credentials.Credentials {
-		return &credentials.Credentials{AccessKeyId: id, AccessKeySecret: secret, SecurityToken: token, ProviderName: provider}
-	}}
+	c := &credentials.Credentials{AccessKeyId: id, AccessKeySecret: secret, SecurityToken: token, ProviderName: provider}
+	macs := sync.Pool{New: func() any { return hmac.New(sha1.New, []byte(secret+"&")) }}
+	return &keys{
+		reveal: func() *credentials.Credentials { return c },
+		sign: func(text []byte) (sum [sha1.Size]byte) {
+			mac, _ := macs.Get().(hash.Hash)
+			defer macs.Put(mac)
+			mac.Reset()
+			mac.Write(text)
+			mac.Sum(sum[:0])
+			return sum
+		},
+	}
 }
 
 // usable tells whether there are keys, and they are not over.

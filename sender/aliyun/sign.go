@@ -1,9 +1,7 @@
 package aliyun
 
 import (
-	"crypto/hmac"
 	"crypto/rand"
-	"crypto/sha1" //nolint:gosec // Aliyun's signature 1.0 is HMAC-SHA1
 	"encoding/base64"
 	"encoding/hex"
 	"slices"
@@ -11,7 +9,6 @@ import (
 	"sync"
 	"time"
 
-	"github.com/aliyun/alibaba-cloud-sdk-go/sdk/auth/credentials"
 	"github.com/aliyun/alibaba-cloud-sdk-go/sdk/requests"
 )
 
@@ -53,7 +50,7 @@ type signer struct {
 	now   time.Time
 	nonce string
 	// keys are nil for a request that is not signed.
-	keys *credentials.Credentials
+	keys *keys
 }
 
 // signed is a request as it goes out: the common parameters in the URL's query, where
@@ -68,18 +65,19 @@ type signed struct {
 // a query, a form and the string to sign alike.
 type encodedParam struct {
 	name string
-	// from and to are its place in the scratch.
+	// from and to are its place in the scratch's text.
 	from, to int
-	own      bool
 }
+
+func byName(a, b encodedParam) int { return strings.Compare(a.name, b.name) }
 
 // scratch is what signing needs for a moment.
 type scratch struct {
-	params []encodedParam
-	text   []byte
-	joined []byte
-	all    []byte
-	toSign []byte
+	text        []byte
+	common, own []encodedParam
+	query       []byte
+	all         []byte
+	toSign      []byte
 }
 
 var scratches = sync.Pool{New: func() any { return new(scratch) }}
@@ -89,62 +87,73 @@ var scratches = sync.Pool{New: func() any { return new(scratch) }}
 func (s signer) sign(a Action, region string, own Params) signed {
 	w, _ := scratches.Get().(*scratch)
 	defer scratches.Put(w)
-	w.params, w.text, w.joined = w.params[:0], w.text[:0], w.joined[:0]
+	w.text, w.common, w.own = w.text[:0], w.common[:0], w.own[:0]
 
 	for _, p := range own {
-		w.add(p.Name, p.Value, true)
+		w.own = append(w.own, w.encode(p.Name, p.Value))
 	}
-	w.add("Action", a.name, false)
-	w.add("Format", a.format, false)
-	w.add("Timestamp", s.now.UTC().Format("2006-01-02T15:04:05Z"), false)
-	w.add("Version", a.version, false)
+	slices.SortFunc(w.own, byName)
+	body := w.join(make([]byte, 0, len(w.text)), w.own)
+	s.encodeCommon(w, a, region)
+
+	w.query = w.join(w.query[:0], w.common)
 	if s.keys != nil {
-		w.add("AccessKeyId", s.keys.AccessKeyId, false)
-		w.add("RegionId", region, false)
-		w.add("SignatureMethod", "HMAC-SHA1", false)
-		w.add("SignatureNonce", s.nonce, false)
-		w.add("SignatureType", "", false)
-		w.add("SignatureVersion", "1.0", false)
-		if s.keys.SecurityToken != "" {
-			w.add("SecurityToken", s.keys.SecurityToken, false)
+		w.query = appendEncoded(append(w.query, "&Signature="...), s.signature(w))
+	}
+	return signed{query: string(w.query), body: body}
+}
+
+// encodeCommon encodes the parameters that all requests have, in the order of their
+// names.
+func (s signer) encodeCommon(w *scratch, a Action, region string) {
+	add := func(name, value string) { w.common = append(w.common, w.encode(name, value)) }
+	if s.keys != nil {
+		add("AccessKeyId", s.keys.reveal().AccessKeyId)
+	}
+	add("Action", a.name)
+	add("Format", a.format)
+	if s.keys != nil {
+		add("RegionId", region)
+		if token := s.keys.reveal().SecurityToken; token != "" {
+			add("SecurityToken", token)
+		}
+		add("SignatureMethod", "HMAC-SHA1")
+		add("SignatureNonce", s.nonce)
+		add("SignatureType", "")
+		add("SignatureVersion", "1.0")
+	}
+	add("Timestamp", s.now.UTC().Format("2006-01-02T15:04:05Z"))
+	add("Version", a.version)
+}
+
+// signature signs all parameters in the order of their names.
+func (s signer) signature(w *scratch) string {
+	w.all = w.all[:0]
+	common, own := w.common, w.own
+	for len(common) > 0 && len(own) > 0 {
+		if byName(common[0], own[0]) < 0 {
+			w.all, common = w.join(w.all, common[:1]), common[1:]
+		} else {
+			w.all, own = w.join(w.all, own[:1]), own[1:]
 		}
 	}
-	slices.SortFunc(w.params, func(a, b encodedParam) int { return strings.Compare(a.name, b.name) })
-
-	w.joined = w.join(w.joined, func(p encodedParam) bool { return !p.own })
-	if s.keys != nil {
-		w.joined = appendEncoded(append(w.joined, "&Signature="...), s.signature(w))
-	}
-	return signed{
-		query: string(w.joined),
-		body:  w.join(make([]byte, 0, len(w.text)), func(p encodedParam) bool { return p.own }),
-	}
-}
-
-// signature signs all parameters in order.
-func (s signer) signature(w *scratch) string {
-	w.all = w.join(w.all[:0], func(encodedParam) bool { return true })
+	w.all = w.join(w.join(w.all, common), own)
 	w.toSign = appendEncoded(append(w.toSign[:0], "POST&%2F&"...), w.all)
-	mac := hmac.New(sha1.New, []byte(s.keys.AccessKeySecret+"&"))
-	mac.Write(w.toSign)
-	return base64.StdEncoding.EncodeToString(mac.Sum(nil))
+	sum := s.keys.sign(w.toSign)
+	return base64.StdEncoding.EncodeToString(sum[:])
 }
 
-func (w *scratch) add(name, value string, own bool) {
+func (w *scratch) encode(name, value string) encodedParam {
 	from := len(w.text)
 	w.text = append(appendEncoded(w.text, name), '=')
 	w.text = appendEncoded(w.text, value)
-	w.params = append(w.params, encodedParam{name, from, len(w.text), own})
+	return encodedParam{name, from, len(w.text)}
 }
 
-// join appends the parameters that are wanted, with & between them.
-func (w *scratch) join(to []byte, wanted func(encodedParam) bool) []byte {
-	start := len(to)
-	for _, p := range w.params {
-		if !wanted(p) {
-			continue
-		}
-		if len(to) > start {
+// join appends parameters, with & between them and what is there.
+func (w *scratch) join(to []byte, params []encodedParam) []byte {
+	for _, p := range params {
+		if len(to) > 0 {
 			to = append(to, '&')
 		}
 		to = append(to, w.text[p.from:p.to]...)

@@ -59,7 +59,7 @@ func TestSignIsTheSDKs(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		got := signer{now: now, nonce: want["SignatureNonce"], keys: keys}.sign(NewAction(theirs), region, params)
+		got := signer{now: now, nonce: want["SignatureNonce"], keys: newKeys("static", keys.AccessKeyId, keys.AccessKeySecret, keys.SecurityToken)}.sign(NewAction(theirs), region, params)
 
 		wantBody := make(map[string]string)
 		for name, value := range theirs.GetFormParams() {
@@ -111,6 +111,7 @@ func BenchmarkSign(b *testing.B) {
 	}
 	b.Run("codeferry", func(b *testing.B) {
 		action := NewAction(dysmsapi.CreateSendSmsRequest())
+		keys := newKeys("static", keys.AccessKeyId, keys.AccessKeySecret, "")
 		b.ReportAllocs()
 		for b.Loop() {
 			signer{now: time.Now(), nonce: newNonce(), keys: keys}.sign(action, "cn-hangzhou", params)
