@@ -88,15 +88,14 @@ func ParseEndpoint(endpoint string) (scheme, host string, err error) {
 // Its error is an *sender.Error. An answer with a 2xx status is no error here,
 // whatever its Code: that is the caller's to judge.
 func (c *Client) Do(ctx context.Context, a Action, params Params, resp responses.AcsResponse) error {
-	ctx, cancel := context.WithTimeout(ctx, c.timeout)
-	defer cancel()
+	deadline := time.Now().Add(c.timeout)
 	// A message that has not got its keys must not leave so late that its answer is
 	// missed.
 	k, failed := c.keys.get(ctx, c.timeout/2)
 	if failed != nil {
 		return failed
 	}
-	err := c.call(ctx, a, params, resp, k)
+	err := c.call(ctx, deadline, a, params, resp, k)
 	if err == nil {
 		return nil // a nil *sender.Error is not a nil error
 	}
@@ -107,7 +106,7 @@ func (c *Client) Do(ctx context.Context, a Action, params Params, resp responses
 }
 
 // call makes one request, signed with k, or not signed where that is nil. See Do.
-func (c *Client) call(ctx context.Context, a Action, params Params, resp responses.AcsResponse, k *keys) (failed *sender.Error) {
+func (c *Client) call(ctx context.Context, deadline time.Time, a Action, params Params, resp responses.AcsResponse, k *keys) (failed *sender.Error) {
 	defer func() {
 		if r := recover(); r != nil {
 			// What the SDK can't read may be the answer to a message that was accepted.
@@ -122,8 +121,8 @@ func (c *Client) call(ctx context.Context, a Action, params Params, resp respons
 	answer, err := c.exchange(ctx, &exchange.Request{
 		Method: http.MethodPost,
 		URL:    &url.URL{Scheme: c.scheme, Host: c.host, Path: "/", RawQuery: out.query},
-		Header: http.Header{"Content-Type": {requests.Form}, "User-Agent": {userAgent}},
-		Body:   out.body,
+		Header: header,
+		Body:   out.body, Deadline: deadline,
 	})
 	if err != nil {
 		return exchange.Failure(err, noAnswer, strings.Clone)
@@ -137,8 +136,8 @@ func (c *Client) call(ctx context.Context, a Action, params Params, resp respons
 	return nil
 }
 
-// userAgent names who asks.
-const userAgent = "codeferry"
+// header is every request's; it names who asks.
+var header = http.Header{"Content-Type": {requests.Form}, "User-Agent": {"codeferry"}}
 
 // noAnswer has the SDK's words where it has some.
 var noAnswer = exchange.Codes{Connect: "SDK.ConnectError", ConnectTimeout: "SDK.ConnectTimeout", Read: "SDK.ReadError", ReadTimeout: "SDK.ReadTimeout"}

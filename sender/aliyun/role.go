@@ -79,10 +79,8 @@ func assumeRoleWithOIDC(r role, provider, tokenFile string) (source, error) {
 
 // role asks for a role's keys.
 func (c *Client) role(ctx context.Context, provider string, a Action, params Params, k *keys) (*keys, *sender.Error) {
-	ctx, cancel := context.WithTimeout(ctx, c.timeout)
-	defer cancel()
 	answer := &roleAnswer{BaseResponse: new(responses.BaseResponse)}
-	if failed := c.call(ctx, a, params, answer, k); failed != nil {
+	if failed := c.call(ctx, time.Now().Add(c.timeout), a, params, answer, k); failed != nil {
 		return nil, roleError(failed)
 	}
 	return session(provider, answer.Credentials.AccessKeyId, answer.Credentials.AccessKeySecret, answer.Credentials.SecurityToken, answer.Credentials.Expiration)

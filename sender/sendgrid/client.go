@@ -31,8 +31,6 @@ func newClient(endpoint *url.URL, key sender.Secret, timeout time.Duration) *cli
 // is over or ctx ends. An answer of any status is no error here. No error, now or
 // made of the answer, holds anything of what is private.
 func (c *client) do(ctx context.Context, method, path string, body []byte, p private) (*answer, *sender.Error) {
-	ctx, cancel := context.WithTimeout(ctx, c.timeout)
-	defer cancel()
 	header := http.Header{
 		"Authorization": {"Bearer " + c.key.Reveal()},
 		"Accept":        {"application/json"},
@@ -41,7 +39,9 @@ func (c *client) do(ctx context.Context, method, path string, body []byte, p pri
 	if len(body) > 0 {
 		header.Set("Content-Type", "application/json")
 	}
-	got, err := c.http.Do(ctx, &exchange.Request{Method: method, URL: c.endpoint.JoinPath(path), Header: header, Body: body})
+	got, err := c.http.Do(ctx, &exchange.Request{
+		Method: method, URL: c.endpoint.JoinPath(path), Header: header, Body: body, Deadline: time.Now().Add(c.timeout),
+	})
 	if err != nil {
 		return nil, exchange.Failure(err, noAnswer, p.clean)
 	}

@@ -50,12 +50,14 @@ var past = time.Unix(1, 0)
 
 // exchange writes the request and reads the answer. left tells, beside an error, that
 // the request may have reached the other side: its header has been written.
-func (k *conn) exchange(ctx context.Context, o *out) (answer *Answer, left bool, err error) {
+func (k *conn) exchange(ctx context.Context, deadline time.Time, o *out) (answer *Answer, left bool, err error) {
 	k.reusable = false
-	// A connection that was ended so serves no more: no deadline is left for the next.
+	if err := k.SetDeadline(deadline); err != nil {
+		return nil, false, err
+	}
 	stop := context.AfterFunc(ctx, func() { _ = k.SetDeadline(past) }) // it fails only where the connection is closed
 	defer stop()
-	n, broken := k.Write(o.Bytes())
+	n, broken := k.Write(o.bytes)
 	if broken != nil && n < o.header {
 		return nil, false, broken
 	}
@@ -141,7 +143,7 @@ func (*held) Close() error { return nil }
 
 // out is a request's bytes: a header of that length, and the body.
 type out struct {
-	bytes.Buffer
+	bytes  []byte
 	header int
 }
 

@@ -82,6 +82,9 @@ type Request struct {
 	URL    *url.URL
 	Header http.Header
 	Body   []byte
+	// Deadline is when the exchange has to be over, beside the context's; zero for none.
+	// It costs less than a context of its own.
+	Deadline time.Time
 }
 
 // Answer is what came back, of whatever status.
@@ -114,8 +117,9 @@ type Error struct {
 func (e *Error) Error() string { return e.Err.Error() }
 func (e *Error) Unwrap() error { return e.Err }
 
-// Do makes an exchange. It blocks until the answer is there or ctx ends; without a
-// deadline in ctx it may wait for an answer for ever. Its error is an *Error.
+// Do makes an exchange. It blocks until the answer is there, the request's deadline is
+// over or ctx ends; without any deadline it may wait for an answer for ever. Its error
+// is an *Error.
 //
 // An answer of any status is no error, nor is one that broke after its header.
 func (c *Client) Do(ctx context.Context, r *Request) (*Answer, error) {
@@ -144,11 +148,11 @@ func (c *Client) doDirect(ctx context.Context, r *Request) (*Answer, error) {
 		kept := k != nil
 		if !kept {
 			var err error
-			if k, err = c.dial(ctx, to); err != nil {
+			if k, err = c.dial(ctx, to, r.Deadline); err != nil {
 				return nil, &Error{Err: err}
 			}
 		}
-		answer, left, err := k.exchange(ctx, out)
+		answer, left, err := k.exchange(ctx, r.Deadline, out)
 		switch {
 		case err == nil:
 			if k.reusable {
@@ -187,7 +191,9 @@ func (o origin) address() (address, host string) {
 }
 
 // dial connects to an origin.
-func (c *Client) dial(ctx context.Context, to origin) (*conn, error) {
+func (c *Client) dial(ctx context.Context, to origin, deadline time.Time) (*conn, error) {
+	ctx, cancel := until(ctx, deadline)
+	defer cancel()
 	address, host := to.address()
 	raw, err := c.dialer.DialContext(ctx, "tcp", address)
 	if err != nil {
@@ -210,28 +216,50 @@ func (c *Client) dial(ctx context.Context, to origin) (*conn, error) {
 	return newConn(secured, raw, c.opts.MaxAnswer)
 }
 
+// until gives a context a deadline, where there is one.
+func until(ctx context.Context, deadline time.Time) (context.Context, context.CancelFunc) {
+	if deadline.IsZero() {
+		return ctx, func() {}
+	}
+	return context.WithDeadline(ctx, deadline)
+}
+
 // write makes the request's bytes. Its error says what can't stand in a request.
 func (o *out) write(r *Request) error {
-	line := r.URL.RequestURI()
-	if !strings.HasPrefix(line, "/") {
-		line = "/" + line // as a URL's String has it
-	}
+	path := r.URL.EscapedPath()
 	switch {
 	case r.URL.Scheme != "http" && r.URL.Scheme != "https":
 		return fmt.Errorf("scheme %q is neither http nor https", r.URL.Scheme)
 	case !httpguts.ValidHostHeader(r.URL.Host) || r.URL.Host == "":
 		return fmt.Errorf("host %q can't be one", r.URL.Host)
-	case !httpguts.ValidHeaderFieldName(r.Method) || strings.ContainsFunc(line, control):
+	case !httpguts.ValidHeaderFieldName(r.Method) || strings.ContainsFunc(path, control) || strings.ContainsFunc(r.URL.RawQuery, control):
 		return errors.New("the method or the URL has characters that it can't have")
 	}
-	o.Reset()
-	fmt.Fprintf(&o.Buffer, "%s %s HTTP/1.1\r\nHost: %s\r\n", r.Method, line, r.URL.Host)
-	if err := r.Header.WriteSubset(&o.Buffer, added); err != nil { // it keeps a header's values on their lines
-		return err
+	b := append(append(o.bytes[:0], r.Method...), ' ')
+	if !strings.HasPrefix(path, "/") {
+		b = append(b, '/') // as a URL's String has it
 	}
-	fmt.Fprintf(&o.Buffer, "Content-Length: %d\r\n\r\n", len(r.Body))
-	o.header = o.Len()
-	o.Buffer.Write(r.Body)
+	b = append(b, path...)
+	if r.URL.RawQuery != "" {
+		b = append(append(b, '?'), r.URL.RawQuery...)
+	}
+	b = append(append(b, " HTTP/1.1\r\nHost: "...), r.URL.Host...)
+	for name, values := range r.Header {
+		if added[name] {
+			continue
+		}
+		for _, v := range values {
+			if !httpguts.ValidHeaderFieldName(name) || !httpguts.ValidHeaderFieldValue(v) {
+				return fmt.Errorf("header %q has characters that it can't have", name) // its value may be a key
+			}
+			b = append(append(append(append(b, "\r\n"...), name...), ": "...), v...)
+		}
+	}
+	b = strconv.AppendInt(append(b, "\r\nContent-Length: "...), int64(len(r.Body)), 10)
+	b = append(b, "\r\n\r\n"...)
+	o.header = len(b)
+	b = append(b, r.Body...)
+	o.bytes = b
 	return nil
 }
 

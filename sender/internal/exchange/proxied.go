@@ -28,6 +28,8 @@ func newTransport(opts Options, dialer *net.Dialer) *http.Transport {
 }
 
 func (c *Client) doProxied(ctx context.Context, r *Request) (*Answer, error) {
+	ctx, cancel := until(ctx, r.Deadline)
+	defer cancel()
 	var left atomic.Bool
 	ctx = httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{
 		// net/http takes a second connection only where nothing was written to the
