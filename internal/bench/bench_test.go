@@ -92,9 +92,9 @@ func TestAllocationsAMessage(t *testing.T) {
 		o     bench.Options
 		bound float64
 	}{
-		"SMS":         {bench.Options{Messages: 3000, Claims: "off"}, 280},
-		"SMS, claims": {bench.Options{Messages: 3000, Claims: "on"}, 350},
-		"mail":        {bench.Options{Messages: 3000, Claims: "off", Channel: messages.Email}, 330},
+		"SMS":         {bench.Options{Messages: 3000, Claims: "off"}, 205},
+		"SMS, claims": {bench.Options{Messages: 3000, Claims: "on"}, 345},
+		"mail":        {bench.Options{Messages: 3000, Claims: "off", Channel: messages.Email}, 255},
 	} {
 		t.Run(name, func(t *testing.T) {
 			r, err := bench.Run(t.Context(), c.o)
