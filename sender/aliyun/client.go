@@ -125,7 +125,7 @@ func (c *Client) call(ctx context.Context, deadline time.Time, a Action, params 
 		Body:   out.body, Deadline: deadline,
 	})
 	if err != nil {
-		return exchange.Failure(err, noAnswer, strings.Clone)
+		return exchange.Failure(err, noAnswer)
 	}
 	if answer.Status < 200 || answer.Status > 299 {
 		return answerError(answer, params)

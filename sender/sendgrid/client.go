@@ -43,7 +43,7 @@ func (c *client) do(ctx context.Context, method, path string, body []byte, p pri
 		Method: method, URL: c.endpoint.JoinPath(path), Header: header, Body: body, Deadline: time.Now().Add(c.timeout),
 	})
 	if err != nil {
-		return nil, exchange.Failure(err, noAnswer, p.clean)
+		return nil, exchange.Failure(err, noAnswer)
 	}
 	return &answer{got, p}, nil
 }

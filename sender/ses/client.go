@@ -95,7 +95,8 @@ type attempt struct {
 	http *exchange.Client
 	// begun is set once the SDK has signed the request.
 	begun bool
-	// failed is why there is no answer, where the request was made.
+	// asked is set once the request was to be made, and failed is why it got no answer.
+	asked  bool
 	failed error
 	// status is that of the answer; 0 where none came.
 	status int
@@ -112,6 +113,7 @@ func (a *attempt) Do(req *http.Request) (*http.Response, error) {
 			return nil, err
 		}
 	}
+	a.asked = true
 	answer, err := a.http.Do(req.Context(), &exchange.Request{Method: req.Method, URL: req.URL, Header: req.Header, Body: body})
 	if err != nil {
 		a.failed = err
@@ -165,14 +167,15 @@ func answerError(err error, a *attempt) *sender.Error {
 	return e
 }
 
-// noAnswer classes a call that got no answer.
+// noAnswer classes a call that got no answer. What failed elsewhere than in the
+// exchange may have failed after it.
 func noAnswer(err error, a *attempt) *sender.Error {
 	if a.failed != nil {
 		err = a.failed // the SDK puts words of its own around it
 	} else {
-		err = &exchange.Error{Err: err} // nothing was sent
+		err = &exchange.Error{Left: a.asked, Err: err}
 	}
 	return exchange.Failure(err, exchange.Codes{
 		Connect: "SDK.ConnectError", ConnectTimeout: "SDK.ConnectTimeout", Read: "SDK.ReadError", ReadTimeout: "SDK.ReadTimeout",
-	}, func(s string) string { return strings.Join(strings.Fields(s), " ") })
+	})
 }

@@ -208,7 +208,7 @@ func TestCodesThatAreNone(t *testing.T) {
 
 func TestRetryAfter(t *testing.T) {
 	for value, want := range map[string]time.Duration{
-		"": 0, "7": 7 * time.Second, "-7": 0, "7.5": 0, "soon": 0, "99999": 0, "65535": time.Hour,
+		"": 0, "7": 7 * time.Second, "-7": 0, "7.5": 0, "soon": 0, "99999": time.Hour, "65535": time.Hour,
 		"Fri, 31 Dec 1999 23:59:59 GMT": 0, "Fri, 31 Dec 2999 23:59:59 GMT": time.Hour,
 	} {
 		for _, code := range []string{"TooManyRequestsException", ""} {

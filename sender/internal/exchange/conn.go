@@ -8,6 +8,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"os"
 	"sync"
 	"syscall"
 	"time"
@@ -16,7 +17,9 @@ import (
 // conn is a connection that one exchange at a time goes over.
 type conn struct {
 	net.Conn
-	// socket is what is below, for listening to it.
+	// below is what TLS goes over; without TLS it is Conn.
+	below net.Conn
+	// socket is that of below, for listening to it.
 	socket syscall.RawConn
 	answer limited
 	reader *bufio.Reader
@@ -38,15 +41,23 @@ func newConn(c, below net.Conn, maxAnswer int64) (*conn, error) {
 		_ = c.Close() // likewise
 		return nil, err
 	}
-	k := &conn{Conn: c, socket: raw, answer: limited{from: c, most: maxAnswer}}
+	k := &conn{Conn: c, below: below, socket: raw, answer: limited{from: c, most: maxAnswer}}
 	k.reader = newReader(k)
 	return k, nil
 }
 
 func newReader(k *conn) *bufio.Reader { return bufio.NewReader(&k.answer) }
 
+// abort closes the connection at once. TLS would say so to the other side first, and
+// wait for seconds where that does not listen.
+func (k *conn) abort() { _ = k.below.Close() } // nothing is expected of it any more
+
 // past is a deadline that is over.
 var past = time.Unix(1, 0)
+
+// lastWords is how long an answer is waited for after the request could not be
+// written to its end.
+const lastWords = 50 * time.Millisecond
 
 // exchange writes the request and reads the answer. left tells, beside an error, that
 // the request may have reached the other side: its header has been written.
@@ -61,8 +72,11 @@ func (k *conn) exchange(ctx context.Context, deadline time.Time, o *out) (answer
 	if broken != nil && n < o.header {
 		return nil, false, broken
 	}
-	// Who refuses a request early may answer before it has read all of it, and then
-	// closes.
+	if broken != nil {
+		// Who refuses a request early may answer before it has read all of it, and then
+		// reads no further.
+		_ = k.SetReadDeadline(time.Now().Add(lastWords)) // it fails only where the connection is closed
+	}
 	answer, err = k.read()
 	switch {
 	case err == nil:
@@ -80,6 +94,9 @@ func (k *conn) read() (*Answer, error) {
 	for {
 		answer, err := http.ReadResponse(k.reader, nil)
 		if err != nil {
+			return nil, unquoted(err)
+		}
+		if err := possible(answer); err != nil {
 			return nil, err
 		}
 		body, broken := io.ReadAll(answer.Body)
@@ -92,9 +109,46 @@ func (k *conn) read() (*Answer, error) {
 	}
 }
 
+// errNoHTTP stands for all that an answer can be that is none. net/http quotes it, and
+// it may hold anything.
+var errNoHTTP = errors.New("the answer is no HTTP")
+
+// unquoted takes what was read out of an error.
+func unquoted(err error) error {
+	var netErr net.Error
+	if errors.As(err, &netErr) || errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, errTooLong) {
+		return err
+	}
+	return errNoHTTP
+}
+
+// possible refuses a status that none is (RFC 9110, 15), which net/http takes.
+func possible(answer *http.Response) error {
+	if answer.StatusCode < 100 {
+		return errNoHTTP
+	}
+	return nil
+}
+
 // silent tells whether nothing has come over a connection that is not in use. What
-// has can only be its end, or what nobody asked for: it serves no longer.
-func (k *conn) silent() bool { return k.reader.Buffered() == 0 && nothingToRead(k.socket) }
+// has can only be its end, or what nobody asked for: it serves no longer. The
+// connection needs a new deadline after it.
+func (k *conn) silent() bool {
+	if k.reader.Buffered() > 0 || !nothingToRead(k.socket) {
+		return false
+	}
+	if k.Conn == k.below {
+		return true
+	}
+	// TLS may have read more than the last answer from the socket. It gives it without
+	// looking there, where it could not read.
+	k.answer.got = 0
+	if k.SetReadDeadline(past) != nil {
+		return false
+	}
+	_, err := k.reader.Peek(1)
+	return errors.Is(err, os.ErrDeadlineExceeded)
+}
 
 // limited reads so much of an answer and then fails: what is longer is not to look as
 // if it had ended.

@@ -14,7 +14,9 @@ import (
 	"fmt"
 	"net"
 	"net/http"
+	"net/textproto"
 	"net/url"
+	"os"
 	"strconv"
 	"strings"
 	"time"
@@ -126,6 +128,9 @@ func (c *Client) Do(ctx context.Context, r *Request) (*Answer, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, &Error{Err: err}
 	}
+	if !r.Deadline.IsZero() && !time.Now().Before(r.Deadline) {
+		return nil, &Error{Err: context.DeadlineExceeded}
+	}
 	proxy, err := c.opts.Proxy(&http.Request{URL: r.URL})
 	if err != nil {
 		return nil, &Error{Err: err}
@@ -137,37 +142,38 @@ func (c *Client) Do(ctx context.Context, r *Request) (*Answer, error) {
 }
 
 func (c *Client) doDirect(ctx context.Context, r *Request) (*Answer, error) {
-	out, _ := outs.Get().(*out)
-	defer outs.Put(out)
-	if err := out.write(r); err != nil {
+	to, err := originOf(r.URL)
+	if err != nil {
 		return nil, &Error{Err: err}
 	}
-	to := originOf(r.URL)
+	out, _ := outs.Get().(*out)
+	defer outs.Put(out)
+	if err := out.write(to, r); err != nil {
+		return nil, &Error{Err: err}
+	}
 	for {
 		k := c.idle.take(to)
 		kept := k != nil
 		if !kept {
-			var err error
 			if k, err = c.dial(ctx, to, r.Deadline); err != nil {
 				return nil, &Error{Err: err}
 			}
 		}
 		answer, left, err := k.exchange(ctx, r.Deadline, out)
 		switch {
+		case err == nil && k.reusable:
+			c.idle.put(to, k)
+			return answer, nil
 		case err == nil:
-			if k.reusable {
-				c.idle.put(to, k)
-			} else {
-				_ = k.Close() // its answer is there
-			}
+			k.abort()
 			return answer, nil
 		case ctx.Err() != nil:
 			err = ctx.Err() // it is what broke the connection
-		case kept && !left:
-			_ = k.Close() // the other side had closed it
+		case kept && !left && !errors.Is(err, os.ErrDeadlineExceeded):
+			k.abort() // the other side had closed it
 			continue
 		}
-		_ = k.Close() // it is broken already
+		k.abort()
 		return nil, &Error{Left: left, Err: err}
 	}
 }
@@ -175,7 +181,17 @@ func (c *Client) doDirect(ctx context.Context, r *Request) (*Answer, error) {
 // origin is where a request goes (RFC 6454).
 type origin struct{ scheme, host string }
 
-func originOf(u *url.URL) origin { return origin{u.Scheme, u.Host} }
+// originOf returns a URL's. Its error says what can't be one.
+func originOf(u *url.URL) (origin, error) {
+	if u.Scheme != "http" && u.Scheme != "https" {
+		return origin{}, fmt.Errorf("scheme %q is neither http nor https", u.Scheme)
+	}
+	host, err := httpguts.PunycodeHostPort(u.Host)
+	if err != nil || host == "" || !httpguts.ValidHostHeader(host) {
+		return origin{}, fmt.Errorf("host %q can't be one", u.Host)
+	}
+	return origin{u.Scheme, host}, nil
+}
 
 // address is what is dialled.
 func (o origin) address() (address, host string) {
@@ -188,6 +204,16 @@ func (o origin) address() (address, host string) {
 		}
 	}
 	return net.JoinHostPort(u.Hostname(), port), u.Hostname()
+}
+
+// named is the host as a request's header has it: a zone means something on this
+// machine alone (RFC 6874).
+func (o origin) named() string {
+	zone := strings.IndexByte(o.host, '%')
+	if end := strings.LastIndexByte(o.host, ']'); zone >= 0 && zone < end {
+		return o.host[:zone] + o.host[end:]
+	}
+	return o.host
 }
 
 // dial connects to an origin.
@@ -225,13 +251,11 @@ func until(ctx context.Context, deadline time.Time) (context.Context, context.Ca
 }
 
 // write makes the request's bytes. Its error says what can't stand in a request.
-func (o *out) write(r *Request) error {
+func (o *out) write(to origin, r *Request) error {
 	path := r.URL.EscapedPath()
 	switch {
-	case r.URL.Scheme != "http" && r.URL.Scheme != "https":
-		return fmt.Errorf("scheme %q is neither http nor https", r.URL.Scheme)
-	case !httpguts.ValidHostHeader(r.URL.Host) || r.URL.Host == "":
-		return fmt.Errorf("host %q can't be one", r.URL.Host)
+	case r.Method == http.MethodHead:
+		return errors.New("HEAD is not made here: its answer's length is that of no body")
 	case !httpguts.ValidHeaderFieldName(r.Method) || strings.ContainsFunc(path, control) || strings.ContainsFunc(r.URL.RawQuery, control):
 		return errors.New("the method or the URL has characters that it can't have")
 	}
@@ -243,9 +267,9 @@ func (o *out) write(r *Request) error {
 	if r.URL.RawQuery != "" {
 		b = append(append(b, '?'), r.URL.RawQuery...)
 	}
-	b = append(append(b, " HTTP/1.1\r\nHost: "...), r.URL.Host...)
+	b = append(append(b, " HTTP/1.1\r\nHost: "...), to.named()...)
 	for name, values := range r.Header {
-		if added[name] {
+		if added[textproto.CanonicalMIMEHeaderKey(name)] {
 			continue
 		}
 		for _, v := range values {
@@ -255,7 +279,9 @@ func (o *out) write(r *Request) error {
 			b = append(append(append(append(b, "\r\n"...), name...), ": "...), v...)
 		}
 	}
-	b = strconv.AppendInt(append(b, "\r\nContent-Length: "...), int64(len(r.Body)), 10)
+	if len(r.Body) > 0 || r.Method != http.MethodGet {
+		b = strconv.AppendInt(append(b, "\r\nContent-Length: "...), int64(len(r.Body)), 10)
+	}
 	b = append(b, "\r\n\r\n"...)
 	o.header = len(b)
 	b = append(b, r.Body...)

@@ -1,6 +1,7 @@
 package exchange
 
 import (
+	"bufio"
 	"bytes"
 	"context"
 	"crypto/tls"
@@ -221,6 +222,11 @@ func TestNoAnswer(t *testing.T) {
 			c.Say("HTTP/1.1 200 OK\r\nX-Filler: " + strings.Repeat("x", 5000))
 			c.Wait()
 		}, true},
+		{"a status that is none", func(c *sendertest.Conn) {
+			c.ReadRequest()
+			c.Say("HTTP/1.1 000 X\r\nContent-Length: 0\r\n\r\n")
+			c.Wait()
+		}, true},
 		{"hints without end", func(c *sendertest.Conn) {
 			c.ReadRequest()
 			c.Say(strings.Repeat("HTTP/1.1 103 Early Hints\r\n\r\n", 500))
@@ -331,7 +337,11 @@ func TestAnEndThatCrossesTheAnswer(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
 	r := post(t, srv.URL, "a")
-	k, err := direct(Options{}).dial(ctx, originOf(r.URL), time.Time{})
+	to, err := originOf(r.URL)
+	if err != nil {
+		t.Fatal(err)
+	}
+	k, err := direct(Options{}).dial(ctx, to, time.Time{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -342,7 +352,7 @@ func TestAnEndThatCrossesTheAnswer(t *testing.T) {
 		return n, err
 	})
 	out := new(out)
-	if err := out.write(r); err != nil {
+	if err := out.write(to, r); err != nil {
 		t.Fatal(err)
 	}
 	if answer, _, err := k.exchange(ctx, time.Time{}, out); err != nil || string(answer.Body) != "a" || k.reusable {
@@ -447,6 +457,7 @@ func TestWhatCantStandInARequest(t *testing.T) {
 		{"the host", func(r *Request) { r.URL.Host = "a\r\nX: y" }},
 		{"no host", func(r *Request) { r.URL.Host = "" }},
 		{"the method", func(r *Request) { r.Method = "POST / HTTP/1.1\r\nX" }},
+		{"HEAD", func(r *Request) { r.Method = http.MethodHead }},
 		{"no method", func(r *Request) { r.Method = "" }},
 		{"a header", func(r *Request) { r.Header.Set("Authorization", "x\r\nInjected: y") }},
 		{"a header's name", func(r *Request) { r.Header["A\r\nInjected"] = []string{"y"} }},
@@ -467,6 +478,7 @@ func TestRequest(t *testing.T) {
 	r := post(t, srv.URL+"?a=b", "body")
 	r.Header = http.Header{
 		"Authorization": {"x y"}, "Content-Length": {"7"}, "Host": {"elsewhere"}, "Transfer-Encoding": {"chunked"},
+		"content-length": {"9"}, "host": {"elsewhere"}, "transfer-encoding": {"chunked"},
 	}
 	if _, _, err := ask(t.Context(), direct(Options{}), r); err != nil {
 		t.Fatal(err)
@@ -474,6 +486,173 @@ func TestRequest(t *testing.T) {
 	if got.RequestURI != "/?a=b" || got.ContentLength != 4 || got.Host != r.URL.Host || len(got.TransferEncoding) != 0 ||
 		got.Header.Get("Authorization") != "x y" {
 		t.Errorf("%+v", got)
+	}
+}
+
+// corked holds back what is written, so that it comes in one segment.
+type corked struct {
+	net.Conn
+	held bytes.Buffer
+}
+
+func (c *corked) Write(p []byte) (int, error) { return c.held.Write(p) }
+
+func (c *corked) flush() {
+	_, _ = c.held.WriteTo(c.Conn) // the client may have gone
+}
+
+// secured serves TLS: talk is called with each connection and the request that has been
+// read from it, and what it writes comes in one segment.
+func secured(t testing.TB, talk func(secured *tls.Conn, body string)) (endpoint string, client *tls.Config) {
+	some := httptest.NewTLSServer(http.NotFoundHandler()) // for its certificate
+	defer some.Close()
+	srv := sendertest.Raw(t, func(c *sendertest.Conn) {
+		socket := &corked{Conn: c.TCPConn}
+		talks := tls.Server(handshaking{socket}, &tls.Config{MinVersion: tls.VersionTLS12, Certificates: some.TLS.Certificates})
+		if talks.Handshake() != nil {
+			return
+		}
+		socket.flush()
+		r := bufio.NewReader(talks)
+		for {
+			req, err := http.ReadRequest(r)
+			if err != nil {
+				return
+			}
+			body, err := io.ReadAll(req.Body)
+			if err != nil {
+				return
+			}
+			talk(talks, string(body))
+			socket.flush()
+		}
+	})
+	return strings.Replace(srv.Endpoint, "http:", "https:", 1), trusting(some)
+}
+
+// handshaking flushes what it has before it waits for the other side.
+type handshaking struct{ *corked }
+
+func (h handshaking) Read(p []byte) (int, error) {
+	h.flush()
+	return h.Conn.Read(p)
+}
+
+// TestWhatTLSHolds: what came with an answer is not taken for that of the next request,
+// nor is a connection used that has been ended so.
+func TestWhatTLSHolds(t *testing.T) {
+	const answer = "HTTP/1.1 %d OK\r\nContent-Length: %d\r\n\r\n%s"
+	for name, more := range map[string]func(*tls.Conn){
+		"another answer": func(c *tls.Conn) { _, _ = fmt.Fprintf(c, answer, 400, 5, "stale") },
+		"its end": func(c *tls.Conn) {
+			_ = c.CloseWrite()
+			_ = c.SetWriteDeadline(time.Time{}) // CloseWrite's is over, and the answer is still to go
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			endpoint, config := secured(t, func(c *tls.Conn, body string) {
+				_, _ = fmt.Fprintf(c, answer, 200, len(body), body)
+				more(c)
+			})
+			c := direct(Options{TLS: config, IdleTimeout: time.Minute})
+			for i := range 3 {
+				want := fmt.Sprint("request ", i)
+				if status, body, err := ask(t.Context(), c, post(t, endpoint, want)); status != 200 || body != want || err != nil {
+					t.Errorf("%s: %d %q, %v", want, status, body, err)
+				}
+			}
+			for _, k := range c.idle.old(time.Now().Add(time.Hour)) {
+				_ = k.Close()
+			}
+		})
+	}
+}
+
+// TestWhoDoesNotListen is left at once: TLS would wait for seconds until it could say
+// that the connection is closed.
+func TestWhoDoesNotListen(t *testing.T) {
+	stop := make(chan struct{})
+	defer close(stop)
+	some := httptest.NewTLSServer(http.NotFoundHandler())
+	defer some.Close()
+	srv := sendertest.Raw(t, func(c *sendertest.Conn) {
+		if tls.Server(c, &tls.Config{MinVersion: tls.VersionTLS12, Certificates: some.TLS.Certificates}).Handshake() == nil {
+			<-stop
+		}
+	})
+	to := origin{"https", strings.TrimPrefix(srv.Endpoint, "http://")}
+	k, err := direct(Options{TLS: trusting(some)}).dial(t.Context(), to, time.Time{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, size := range []int{1 << 20, 1} { // until not a byte more fits
+		for err = nil; err == nil; {
+			if err := k.SetWriteDeadline(time.Now().Add(100 * time.Millisecond)); err != nil {
+				t.Fatal(err)
+			}
+			_, err = k.below.Write(make([]byte, size))
+		}
+	}
+	began := time.Now()
+	k.abort()
+	if took := time.Since(began); took > 2*time.Second {
+		t.Errorf("it took %s", took)
+	}
+}
+
+// TestARefusalThatReadsNoFurther is heard, though the request could not be written.
+func TestARefusalThatReadsNoFurther(t *testing.T) {
+	stop := make(chan struct{})
+	defer close(stop)
+	srv := sendertest.Raw(t, func(c *sendertest.Conn) {
+		c.AwaitByte()
+		c.Say("HTTP/1.1 413 Too Large\r\nContent-Length: 0\r\n\r\n")
+		<-stop
+	})
+	r := post(t, srv.Endpoint, strings.Repeat("x", 16<<20))
+	r.Deadline = time.Now().Add(2 * time.Second)
+	if status, _, err := ask(t.Context(), direct(Options{}), r); status != http.StatusRequestEntityTooLarge || err != nil {
+		t.Errorf("%d, %v", status, err)
+	}
+}
+
+// TestWhatComesTooLate uses up no connection.
+func TestWhatComesTooLate(t *testing.T) {
+	srv, conns := counted(t, echo)
+	srv.Start()
+	c := direct(Options{})
+	for i := range 3 {
+		r := post(t, srv.URL, "a")
+		if late := i == 1; late {
+			r.Deadline = time.Now()
+		}
+		_, _, err := ask(t.Context(), c, r)
+		if late := i == 1; late && (left(t, err) || !errors.Is(err, context.DeadlineExceeded)) || !late && err != nil {
+			t.Error(err)
+		}
+	}
+	if n := conns.Load(); n != 1 {
+		t.Errorf("%d connections", n)
+	}
+}
+
+func TestHosts(t *testing.T) {
+	for host, want := range map[string][3]string{
+		"dm.aliyuncs.com":     {"dm.aliyuncs.com", "dm.aliyuncs.com:443", "dm.aliyuncs.com"},
+		"dm.aliyuncs.com:80":  {"dm.aliyuncs.com:80", "dm.aliyuncs.com:80", "dm.aliyuncs.com"},
+		"bücher.example:8443": {"xn--bcher-kva.example:8443", "xn--bcher-kva.example:8443", "xn--bcher-kva.example"},
+		"[::1]":               {"[::1]", "[::1]:443", "::1"},
+		"[fe80::1%lo]:8443":   {"[fe80::1]:8443", "[fe80::1%lo]:8443", "fe80::1%lo"},
+	} {
+		o, err := originOf(&url.URL{Scheme: "https", Host: host})
+		if err != nil {
+			t.Errorf("%s: %v", host, err)
+			continue
+		}
+		address, name := o.address()
+		if got := [3]string{o.named(), address, name}; got != want {
+			t.Errorf("%s: %q, want %q", host, got, want)
+		}
 	}
 }
 
@@ -488,6 +667,12 @@ func TestProxied(t *testing.T) {
 				case "/cut":
 					_, _ = io.Copy(io.Discard, r.Body)
 					panic(http.ErrAbortHandler)
+				case "/none":
+					here, _, err := http.NewResponseController(w).Hijack()
+					if err == nil {
+						_, _ = io.WriteString(here, "HTTP/1.1 000 X\r\nConnection: close\r\n\r\n")
+						_ = here.Close()
+					}
 				case "/long":
 					_, _ = io.WriteString(w, strings.Repeat("x", 5000))
 				default:
@@ -509,6 +694,9 @@ func TestProxied(t *testing.T) {
 				t.Errorf("a long answer: %v", err)
 			}
 			if secure {
+				if _, _, err := ask(t.Context(), c, post(t, srv.URL+"/none", "a")); !left(t, err) {
+					t.Errorf("%v is said not to have left", err)
+				}
 				if _, _, err := ask(t.Context(), c, post(t, srv.URL+"/cut", "a")); !left(t, err) {
 					t.Errorf("%v is said not to have left", err)
 				}

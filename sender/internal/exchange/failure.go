@@ -17,9 +17,8 @@ import (
 type Codes struct{ Connect, ConnectTimeout, Read, ReadTimeout string }
 
 // Failure classes an exchange that brought no answer. A request that had not left
-// can't have been accepted; any other may have been. What happened may quote an answer
-// that was no HTTP: clean takes out of it what is private.
-func Failure(err error, codes Codes, clean func(string) string) *sender.Error {
+// can't have been accepted; any other may have been.
+func Failure(err error, codes Codes) *sender.Error {
 	var e *Error
 	var netErr net.Error
 	left := !errors.As(err, &e) || e.Left
@@ -28,11 +27,11 @@ func Failure(err error, codes Codes, clean func(string) string) *sender.Error {
 	case left && late:
 		return &sender.Error{Class: sender.Unknown, Code: codes.ReadTimeout, Detail: "no answer came in time"}
 	case left:
-		return &sender.Error{Class: sender.Unknown, Code: codes.Read, Detail: "the connection broke before the answer: " + clean(Cause(err))}
+		return &sender.Error{Class: sender.Unknown, Code: codes.Read, Detail: "the connection broke before the answer: " + Cause(err)}
 	case late:
-		return &sender.Error{Class: sender.Unavailable, Code: codes.ConnectTimeout, Detail: "the provider can't be reached in time: " + clean(Cause(err))}
+		return &sender.Error{Class: sender.Unavailable, Code: codes.ConnectTimeout, Detail: "the provider can't be reached in time: " + Cause(err)}
 	}
-	return &sender.Error{Class: sender.Unavailable, Code: codes.Connect, Detail: "the provider can't be reached: " + clean(Cause(err))}
+	return &sender.Error{Class: sender.Unavailable, Code: codes.Connect, Detail: "the provider can't be reached: " + Cause(err)}
 }
 
 // Cause says what happened, without the method and the URL of a *url.Error: its query
@@ -53,8 +52,8 @@ const MaxRetryAfter = time.Hour
 func RetryAfter(h http.Header, now time.Time) time.Duration {
 	v := h.Get("Retry-After")
 	d := time.Duration(0)
-	if seconds, err := strconv.ParseUint(v, 10, 16); err == nil {
-		d = time.Duration(seconds) * time.Second
+	if seconds, err := strconv.ParseUint(v, 10, 64); err == nil || errors.Is(err, strconv.ErrRange) {
+		d = time.Duration(min(seconds, uint64(MaxRetryAfter/time.Second))) * time.Second
 	} else if at, err := http.ParseTime(v); err == nil {
 		d = at.Sub(now)
 	}

@@ -44,7 +44,7 @@ func (i *idle) take(to origin) *conn {
 		if k == nil || k.silent() {
 			return k
 		}
-		_ = k.Close() // the other side has closed it
+		k.abort() // the other side has closed it
 	}
 }
 

@@ -48,8 +48,16 @@ func (c *Client) doProxied(ctx context.Context, r *Request) (*Answer, error) {
 		req.Body, _ = req.GetBody() // it has no error to give
 	}
 	answer, err := c.proxied.RoundTrip(req)
-	if err != nil {
-		return nil, &Error{Left: left.Load(), Err: err}
+	if err == nil {
+		if err = possible(answer); err != nil {
+			_ = answer.Body.Close() // nothing is expected of it
+		}
+	}
+	switch {
+	case err != nil && left.Load():
+		return nil, &Error{Left: true, Err: unquoted(err)}
+	case err != nil:
+		return nil, &Error{Err: err}
 	}
 	body, broken := io.ReadAll(&limited{from: answer.Body, most: c.opts.MaxAnswer})
 	_ = answer.Body.Close() // what is needed of it has been read

@@ -124,6 +124,16 @@ var transportFaults = map[string]fault{
 	"half a body":          answers("HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\n" + OK),
 	"half an error's body": answers("HTTP/1.1 400 Bad Request\r\nContent-Length: 1000\r\n\r\n" + `{"Code":"InvalidBody"}`),
 	"no HTTP":              answers("220 smtp.example.com ESMTP\r\n"),
+	"the request itself": {class: sender.Unknown, requests: 1, serve: raw(func(c *Conn) {
+		c.ReadRequest()
+		r := c.server.last()
+		c.Say("HTTP/1.1 " + r.URL.String() + string(r.Raw) + "\r\n\r\n")
+	})},
+	"the request as a header": {class: sender.Unknown, requests: 1, serve: raw(func(c *Conn) {
+		c.ReadRequest()
+		r := c.server.last()
+		c.Say("HTTP/1.1 200 OK\r\n" + r.URL.String() + string(r.Raw) + "\r\n\r\n")
+	})},
 	"a kept connection is cut": {class: sender.Unknown, requests: 2, warm: true, serve: raw(func(c *Conn) {
 		c.oneAnswer()
 		c.ReadRequest()
