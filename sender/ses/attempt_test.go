@@ -22,3 +22,13 @@ func TestPanics(t *testing.T) {
 		t.Error(e)
 	}
 }
+
+// TestWhatFailsAfterTheRequest is doubt, wherever it failed; what fails before is not.
+func TestWhatFailsAfterTheRequest(t *testing.T) {
+	c := &connector{secrets: func() []string { return nil }}
+	for asked, want := range map[bool]string{true: "unknown", false: "unavailable"} {
+		if e := c.failure(context.Canceled, &attempt{begun: true, asked: asked}, nil); e.Class.String() != want {
+			t.Errorf("asked %v: %+v", asked, e)
+		}
+	}
+}
