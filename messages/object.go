@@ -12,11 +12,19 @@ import (
 // cost of all else that is done with a message. f is not called, and the error is
 // encoding/json's, where data is no JSON.
 func eachMember(data []byte, f func(name string, value json.RawMessage) error) error {
-	if !json.Valid(data) {
-		var v any
-		return json.Unmarshal(data, &v) // says what is wrong
+	if err := checkJSON(data); err != nil {
+		return err
 	}
 	return eachMemberOf(data, f)
+}
+
+// checkJSON says what is wrong with what is no JSON.
+func checkJSON(data []byte) error {
+	if json.Valid(data) {
+		return nil
+	}
+	var v any
+	return json.Unmarshal(data, &v)
 }
 
 // eachMemberOf is eachMember for what is known to be JSON: what is looked for is there.

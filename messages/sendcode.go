@@ -59,9 +59,8 @@ func (p Payload) Text(name string) string {
 
 // UnmarshalJSON reads an object and keeps its numbers as they were written.
 func (p *Payload) UnmarshalJSON(data []byte) error {
-	if !json.Valid(data) {
-		var v any
-		return json.Unmarshal(data, &v) // says what is wrong
+	if err := checkJSON(data); err != nil {
+		return err
 	}
 	return p.read(data)
 }

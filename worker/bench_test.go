@@ -42,6 +42,17 @@ func benchCode() *messages.SendCode {
 	}
 }
 
+// benchDelivery is a lane and a message in its hands.
+func benchDelivery(b *testing.B) (*lane, *delivery) {
+	b.Helper()
+	l := benchLane(b)
+	body, err := benchCode().Encode()
+	if err != nil {
+		b.Fatal(err)
+	}
+	return l, l.read(benchMessage(body))
+}
+
 // BenchmarkReceive decodes and validates a message; sealed, it opens it too.
 func BenchmarkReceive(b *testing.B) {
 	key, err := messages.GenerateKey()
@@ -76,12 +87,7 @@ func BenchmarkReceive(b *testing.B) {
 
 // BenchmarkRoute chooses a message's connectors.
 func BenchmarkRoute(b *testing.B) {
-	l := benchLane(b)
-	body, err := benchCode().Encode()
-	if err != nil {
-		b.Fatal(err)
-	}
-	d := l.read(benchMessage(body))
+	l, d := benchDelivery(b)
 	b.ReportAllocs()
 	for b.Loop() {
 		if chain, why := l.route(d); len(chain) != 1 {
@@ -92,12 +98,7 @@ func BenchmarkRoute(b *testing.B) {
 
 // BenchmarkOutcome makes what settle tells of a message that was sent.
 func BenchmarkOutcome(b *testing.B) {
-	l := benchLane(b)
-	body, err := benchCode().Encode()
-	if err != nil {
-		b.Fatal(err)
-	}
-	d := l.read(benchMessage(body))
+	l, d := benchDelivery(b)
 	d.history = []messages.Attempt{{Connector: "sms", At: time.Now(), DurationMS: 3, Class: "ok", RequestID: "R-1"}}
 	v := verdict{status: messages.StatusSent}
 	v.receipt.ProviderID, v.receipt.RequestID = "B-1", "R-1"

@@ -11,11 +11,9 @@ package aliyun
 import (
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"net/http"
 	"net/url"
-	"strings"
 	"time"
 
 	"github.com/aliyun/alibaba-cloud-sdk-go/sdk/requests"
@@ -70,13 +68,9 @@ func newClient(endpoint, region string, timeout time.Duration, o exchange.Option
 // ParseEndpoint takes an endpoint apart: a host with an optional port, or a URL
 // that is one. A bare host means HTTPS.
 func ParseEndpoint(endpoint string) (scheme, host string, err error) {
-	if !strings.Contains(endpoint, "://") {
-		endpoint = "https://" + endpoint
-	}
-	u, err := url.Parse(endpoint)
-	if err != nil || u.Hostname() == "" || u.Path != "" && u.Path != "/" || u.RawQuery != "" || u.Fragment != "" || u.User != nil ||
-		u.Scheme != "https" && u.Scheme != "http" {
-		return "", "", errors.New("is no endpoint; it takes a host such as dm.aliyuncs.com, or http://127.0.0.1:9090 for a stand-in")
+	u, err := exchange.ParseEndpoint(endpoint, "a host such as dm.aliyuncs.com, or http://127.0.0.1:9090 for a stand-in")
+	if err != nil {
+		return "", "", err
 	}
 	return u.Scheme, u.Host, nil
 }

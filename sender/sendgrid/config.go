@@ -7,7 +7,6 @@
 package sendgrid
 
 import (
-	"errors"
 	"fmt"
 	"net"
 	"net/mail"
@@ -17,6 +16,7 @@ import (
 
 	"github.com/codeferry/codeferry/messages"
 	"github.com/codeferry/codeferry/sender"
+	"github.com/codeferry/codeferry/sender/internal/exchange"
 )
 
 // Config is Logto's sendgrid connector, field for field, and what codeferry adds
@@ -126,21 +126,12 @@ func isAddress(s string) bool {
 	return err == nil && a.Address == s && !strings.ContainsFunc(s, func(r rune) bool { return r > '~' })
 }
 
-// parseEndpoint returns the URL of an endpoint: its scheme and host alone. A bare
-// host means HTTPS.
+// parseEndpoint returns the URL of an endpoint; without one, SendGrid's own.
 func parseEndpoint(endpoint string) (*url.URL, error) {
-	switch {
-	case endpoint == "":
+	if endpoint == "" {
 		endpoint = defaultEndpoint
-	case !strings.Contains(endpoint, "://"):
-		endpoint = "https://" + endpoint
 	}
-	u, err := url.Parse(endpoint)
-	if err != nil || u.Hostname() == "" || u.Path != "" && u.Path != "/" || u.RawQuery != "" || u.Fragment != "" || u.User != nil ||
-		u.Scheme != "https" && u.Scheme != "http" {
-		return nil, errors.New("is no endpoint; it takes " + defaultEndpoint + ", https://api.eu.sendgrid.com, or http://127.0.0.1:3000 for a stand-in")
-	}
-	return &url.URL{Scheme: u.Scheme, Host: u.Host}, nil
+	return exchange.ParseEndpoint(endpoint, defaultEndpoint+", https://api.eu.sendgrid.com, or http://127.0.0.1:3000 for a stand-in")
 }
 
 func isLoopback(host string) bool {

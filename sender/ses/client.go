@@ -8,7 +8,6 @@ import (
 	"net/http"
 	"net/url"
 	"regexp"
-	"strings"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
@@ -48,7 +47,7 @@ func newClient(c *Config) (*client, error) {
 		if err != nil {
 			return nil, err
 		}
-		o.BaseEndpoint = aws.String(base)
+		o.BaseEndpoint = aws.String(base.String())
 	}
 	timeout := c.Timeout
 	if timeout <= 0 {
@@ -57,18 +56,8 @@ func newClient(c *Config) (*client, error) {
 	return &client{ses: sesv2.New(o), http: exchange.New(exchange.Options{}), timeout: timeout}, nil
 }
 
-// parseEndpoint returns the URL of an endpoint: a host with an optional port, or a
-// URL that is one. A bare host means HTTPS.
-func parseEndpoint(endpoint string) (string, error) {
-	if !strings.Contains(endpoint, "://") {
-		endpoint = "https://" + endpoint
-	}
-	u, err := url.Parse(endpoint)
-	if err != nil || u.Hostname() == "" || u.Path != "" && u.Path != "/" || u.RawQuery != "" || u.Fragment != "" || u.User != nil ||
-		u.Scheme != "https" && u.Scheme != "http" {
-		return "", errors.New("is no endpoint; it takes a host such as email.us-east-1.amazonaws.com, or http://127.0.0.1:8005 for a stand-in")
-	}
-	return u.Scheme + "://" + u.Host, nil
+func parseEndpoint(endpoint string) (*url.URL, error) {
+	return exchange.ParseEndpoint(endpoint, "a host such as email.us-east-1.amazonaws.com, or http://127.0.0.1:8005 for a stand-in")
 }
 
 // call makes one request of the SDK's. It blocks until the answer is there, the

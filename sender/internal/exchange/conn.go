@@ -2,14 +2,12 @@ package exchange
 
 import (
 	"bufio"
-	"bytes"
 	"context"
 	"errors"
 	"io"
 	"net"
 	"net/http"
 	"os"
-	"sync"
 	"syscall"
 	"time"
 )
@@ -109,27 +107,6 @@ func (k *conn) read() (*Answer, error) {
 	}
 }
 
-// errNoHTTP stands for all that an answer can be that is none. net/http quotes it, and
-// it may hold anything.
-var errNoHTTP = errors.New("the answer is no HTTP")
-
-// unquoted takes what was read out of an error.
-func unquoted(err error) error {
-	var netErr net.Error
-	if errors.As(err, &netErr) || errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, errTooLong) {
-		return err
-	}
-	return errNoHTTP
-}
-
-// possible refuses a status that none is (RFC 9110, 15), which net/http takes.
-func possible(answer *http.Response) error {
-	if answer.StatusCode < 100 {
-		return errNoHTTP
-	}
-	return nil
-}
-
 // silent tells whether nothing has come over a connection that is not in use. What
 // has can only be its end, or what nobody asked for: it serves no longer. The
 // connection needs a new deadline after it.
@@ -149,57 +126,3 @@ func (k *conn) silent() bool {
 	_, err := k.reader.Peek(1)
 	return errors.Is(err, os.ErrDeadlineExceeded)
 }
-
-// limited reads so much of an answer and then fails: what is longer is not to look as
-// if it had ended.
-type limited struct {
-	from      io.Reader
-	got, most int64
-}
-
-var errTooLong = errors.New("the answer is too long")
-
-func (l *limited) Read(p []byte) (int, error) {
-	if l.got >= l.most {
-		return 0, errTooLong
-	}
-	if left := l.most - l.got; int64(len(p)) > left {
-		p = p[:left]
-	}
-	n, err := l.from.Read(p)
-	l.got += int64(n)
-	return n, err
-}
-
-// held is a body that lies in memory.
-type held struct {
-	body *bytes.Reader
-	// broken is why it is not whole.
-	broken error
-}
-
-func newHeld(body []byte, broken error) io.ReadCloser {
-	if broken == nil {
-		broken = io.EOF
-	}
-	return &held{bytes.NewReader(body), broken}
-}
-
-func (h *held) Read(p []byte) (int, error) {
-	n, err := h.body.Read(p)
-	if err == io.EOF {
-		err = h.broken
-	}
-	return n, err
-}
-
-func (*held) Close() error { return nil }
-
-// out is a request's bytes: a header of that length, and the body.
-type out struct {
-	bytes  []byte
-	header int
-}
-
-// outs keeps their memory for the next ones.
-var outs = sync.Pool{New: func() any { return new(out) }}

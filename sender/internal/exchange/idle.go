@@ -1,6 +1,7 @@
 package exchange
 
 import (
+	"slices"
 	"sync"
 	"time"
 )
@@ -14,7 +15,7 @@ type idle struct {
 	// conns are in the order in which they went idle: the last one is the best to use,
 	// the first ones the first to close.
 	conns map[origin][]*conn
-	// closing is set while there are any.
+	// closing comes when the next one is old; nil while there was none the last time.
 	closing *time.Timer
 }
 
@@ -84,7 +85,7 @@ func (i *idle) old(now time.Time) (old []*conn) {
 			delete(i.conns, to)
 			continue
 		}
-		i.conns[to] = append([]*conn(nil), conns[n:]...)
+		i.conns[to] = slices.Clone(conns[n:]) // without hold of those that go
 		if since := conns[n].since; next.IsZero() || since.Before(next) {
 			next = since
 		}

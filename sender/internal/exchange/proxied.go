@@ -54,6 +54,8 @@ func (c *Client) doProxied(ctx context.Context, r *Request) (*Answer, error) {
 		}
 	}
 	switch {
+	case err != nil && ctx.Err() != nil:
+		return nil, &Error{Left: left.Load(), Err: ctx.Err()}
 	case err != nil && left.Load():
 		return nil, &Error{Left: true, Err: unquoted(err)}
 	case err != nil:
