@@ -216,7 +216,7 @@ func TestOneChannelsTroubleIsItsOwn(t *testing.T) {
 // TestOverload lets twice as much come in as can go out.
 func TestOverload(t *testing.T) {
 	if !long() {
-		t.Skip("five minutes; -faults.long runs it, and worker has it on a smaller scale")
+		t.Skip("five minutes; CI runs it by -faults.long, and worker has it on a smaller scale")
 	}
 	const capacity, length = 50, 5 * time.Minute
 	r := scenario(t, 1, "askGrace: 500ms", "askGrace: 500ms\n    rateLimit: 50")
