@@ -1,5 +1,5 @@
-// Package config reads codeferry.yaml: strictly, with every mistake reported at
-// once and where it stands, and secrets from the environment or from files.
+// Package config reads codeferry.yaml. It is strict: it reports every mistake at once,
+// each with its line and column. Secrets can come from the environment or from files.
 package config
 
 import (
@@ -8,116 +8,176 @@ import (
 	"strings"
 	"time"
 
-	"github.com/codeferry/codeferry/messages"
+	"github.com/codeferry/codeferry/messages/wire"
 	"github.com/codeferry/codeferry/sender"
 )
 
 // Config is the whole configuration.
 type Config struct {
 	NATS NATS `yaml:"nats"`
-	// DataDir is where the embedded server keeps its data. Default: ./data.
+	// DataDir is where the embedded server keeps its data. In a configuration it is
+	// relative to that one's folder. Default: ./data.
 	DataDir string `yaml:"dataDir"`
-	// EncryptionKey encrypts the embedded server's data, 32 characters or more. It
-	// is given from the first start on, and stays the same. Default: none, and the
-	// data is plain.
+	// EncryptionKey encrypts the embedded server's data: 32 characters or more. Set it
+	// before the first start, and do not change it. Default: none, the data is not
+	// encrypted.
 	EncryptionKey sender.Secret `yaml:"encryptionKey"`
 	// Listen is the address of metrics and health. Default: 127.0.0.1:8080.
 	Listen string `yaml:"listen"`
-	// HTTP is who may ask there for more than health.
+	// HTTP says who has access to more than health there.
 	HTTP       HTTP                 `yaml:"http"`
 	Apps       map[string]App       `yaml:"apps"`
 	Connectors map[string]Connector `yaml:"connectors"`
 	Worker     Worker               `yaml:"worker"`
 	Sealing    Sealing              `yaml:"sealing"`
 
-	// Warnings are what is right in the file and yet hardly meant, in its order.
+	// Warnings are about settings that are valid but probably not meant, in the file's
+	// order.
 	Warnings Problems
 }
 
 // NATS says which server to use.
 type NATS struct {
-	// URL is the server's; several are separated by commas. Left out: the
-	// embedded server.
+	// URL is the server's; commas separate several. Default: none, the embedded
+	// server.
 	URL string `yaml:"url"`
 	// Listen is the embedded server's address. Default: 127.0.0.1:4222.
 	Listen string `yaml:"listen"`
-	// Creds is a credentials file.
-	Creds string `yaml:"creds"`
-	// InboxPrefix is what the subjects of answers begin with, where the server's
-	// permissions allow no others. Default: _INBOX.
+	// User is the name of the user. It needs a password. Set only one login: a user, a
+	// token, an nkey or a credentials file. Default: none.
+	User string `yaml:"user"`
+	// Password is the user's password. Default: none.
+	Password sender.Secret `yaml:"password"`
+	// Token is the token to log in with. Default: none.
+	Token sender.Secret `yaml:"token"`
+	// NKey is a file with the seed of a user's nkey. It is read again at each
+	// connection, but another key needs a restart. Default: none.
+	NKey Path `yaml:"nkey"`
+	// Creds is a credentials file: a user's JWT and nkey seed. It is read again at each
+	// connection. A user or a token can be set together with it, for an auth callout
+	// that needs both. Default: none.
+	Creds Path `yaml:"creds"`
+	// TLS says how the worker verifies the server, and which certificate it shows.
+	TLS NATSTLS `yaml:"tls"`
+	// InboxPrefix is the prefix of the subjects of answers. Set it if the server's
+	// permissions allow no other subjects. Default: _INBOX.
 	InboxPrefix string `yaml:"inboxPrefix"`
+	// Domain is the JetStream domain that has the streams, one token of a subject.
+	// Default: none, the server's own JetStream.
+	Domain string `yaml:"domain"`
+	// APIPrefix is the prefix of JetStream's API subjects, with or without its last dot.
+	// Set it if an account imports the API under another prefix. It excludes Domain.
+	// Default: $JS.API.
+	APIPrefix string `yaml:"apiPrefix"`
 	// Replicas is how many servers keep each stream. Default: 1; use 3 in a cluster.
 	Replicas int `yaml:"replicas"`
-	// MaxBytes bounds the waiting messages; a publish beyond it is refused.
-	// Default: 1GiB.
+	// MaxBytes is the limit for waiting messages; the server refuses a publish beyond
+	// it. The server reserves this size and the next ones for the streams in its store.
+	// 0 does not change a stream that exists, and creates a stream with the default.
+	// Default: 0, which creates it with 256MiB.
 	MaxBytes Bytes `yaml:"maxBytes"`
+	// OutcomesBytes is the limit for outcomes; beyond it the server deletes the oldest.
+	// Default: 0, which creates the stream with 128MiB.
+	OutcomesBytes Bytes `yaml:"outcomesBytes"`
+	// DeadBytes is the limit for dead letters; beyond it the server deletes the oldest.
+	// Default: 0, which creates the stream with 64MiB.
+	DeadBytes Bytes `yaml:"deadBytes"`
+	// LedgerBytes is the limit for the ledger; beyond it the server deletes the oldest
+	// entries. Default: 0, which creates the stream with 32MiB.
+	LedgerBytes Bytes `yaml:"ledgerBytes"`
+}
+
+// NATSTLS are the settings of TLS to a NATS server. If one of them is set, the worker
+// refuses a server without TLS. The files are in PEM, and are read again at each
+// connection.
+type NATSTLS struct {
+	// CAFile has the root certificates of the CA that signs the servers' certificates.
+	// Default: the system's roots.
+	CAFile Path `yaml:"caFile"`
+	// CertFile has the client certificate, followed by its intermediate certificates.
+	// Default: none.
+	CertFile Path `yaml:"certFile"`
+	// KeyFile has the private key of the client certificate. It is required if there is
+	// a client certificate.
+	KeyFile Path `yaml:"keyFile"`
+	// ServerName is the name that the server's certificate must have. Default: the host
+	// of the server's URL.
+	ServerName string `yaml:"serverName"`
+	// HandshakeFirst starts TLS before the server's first message. Set it if the server
+	// has handshake_first. Default: false.
+	HandshakeFirst bool `yaml:"handshakeFirst"`
 }
 
 // StreamOptions returns what the configuration says about the streams.
-func (n NATS) StreamOptions() messages.StreamOptions {
-	return messages.StreamOptions{Replicas: n.Replicas, MaxBytes: int64(n.MaxBytes)}
+func (n NATS) StreamOptions() wire.StreamOptions {
+	return wire.StreamOptions{
+		Replicas: n.Replicas, MaxBytes: int64(n.MaxBytes),
+		OutcomesBytes: int64(n.OutcomesBytes), DeadBytes: int64(n.DeadBytes), LedgerBytes: int64(n.LedgerBytes),
+	}
 }
 
-// App is one app's way for each channel.
+// App is one app's route for each channel.
 type App struct {
 	// Email and SMS are the connectors, in the order to try them.
 	Email []Step `yaml:"email"`
 	SMS   []Step `yaml:"sms"`
-	// CodeTTL is how long a code is good that says nothing itself, from when the
-	// stream stored it. Default: 10m.
+	// CodeTTL is how long a code is valid after the stream stored it, if the message has
+	// no expiresAt. Default: 10m.
 	CodeTTL time.Duration `yaml:"codeTTL"`
 }
 
-// Worker is how the pool works.
+// Worker configures the worker.
 type Worker struct {
-	// Concurrency is how many messages of a channel are sent at once. Default: 64.
+	// Concurrency is how many messages of a channel a worker sends at once. Default: 64.
 	Concurrency int `yaml:"concurrency"`
-	// Claims says whether a message is claimed in the ledger before it is sent:
+	// Claims says whether a worker claims a message in the ledger before it sends it:
 	// auto, on or off. Default: auto.
 	Claims Claims `yaml:"claims"`
-	// Grace is how long a worker that is told to stop finishes what it has begun.
+	// Grace is how long a worker that stops has to finish the messages in flight.
 	// Default: 25s.
 	Grace time.Duration `yaml:"grace"`
-	// Patience is how long a user waits for a code before newer ones go first
-	// while more comes in than can go out. Default: 10s.
+	// Patience is the age after which a waiting code is deferred under overload, so that
+	// newer codes go first. Default: 10s.
 	Patience time.Duration `yaml:"patience"`
-	// AccountPause is how long a connector is left alone whose account is out or
-	// whose configuration is wrong, before one message tries it again. Default: 20s.
+	// AccountPause is how long the circuit breaker of a connector stays open if its
+	// account is out of credit or its configuration is wrong. Then one message tries
+	// the connector. Default: 20s.
 	AccountPause time.Duration `yaml:"accountPause"`
-	// HealthPause is the same for one that can't be reached, or throttles.
-	// Default: 5s.
+	// HealthPause is the same for a connector that can't be reached, or whose provider
+	// throttles. Default: 5s.
 	HealthPause time.Duration `yaml:"healthPause"`
 	Retry       Retry         `yaml:"retry"`
 }
 
 // Sealing says how the private parts of messages are encrypted.
 type Sealing struct {
-	// Keys are the private keys, codeferry keygen's, in the order of preference:
-	// each opens what was sealed for it, and with the first one dead letters are
-	// sealed. Default: none; where the server is embedded, one of its own.
-	Keys []messages.PrivateKey `yaml:"keys"`
-	// RequireSealed refuses messages that are not sealed: they become dead letters.
+	// Keys are private keys from codeferry keygen, in the order of preference. Each
+	// opens what was sealed for it; the first one seals dead letters. Default: none; the
+	// embedded server makes a key of its own.
+	Keys []wire.PrivateKey `yaml:"keys"`
+	// RequireSealed makes a message that is not sealed a dead letter. Default: false.
 	RequireSealed bool `yaml:"requireSealed"`
 }
 
-// Retry is the exponential backoff between the attempts for a message.
+// Retry is the exponential backoff between the attempts of a message.
 type Retry struct {
 	// InitialInterval is the first wait. Default: 1s.
 	InitialInterval time.Duration `yaml:"initialInterval"`
-	// Multiplier is what each wait is longer by than the one before. Default: 2.
+	// Multiplier is the factor from each wait to the next. Default: 2.
 	Multiplier float64 `yaml:"multiplier"`
 	// MaxInterval is the longest wait. Default: 1m.
 	MaxInterval time.Duration `yaml:"maxInterval"`
-	// RandomizationFactor spreads a wait by this share to both sides. Default: 0.5.
+	// RandomizationFactor makes each wait longer or shorter by a random share, at most
+	// this one. Default: 0.5.
 	RandomizationFactor float64 `yaml:"randomizationFactor"`
-	// MaxAttempts is how many attempts a message has. Default: 8.
+	// MaxAttempts is the most attempts for a message. Default: 8.
 	MaxAttempts int `yaml:"maxAttempts"`
 }
 
 // Default returns a configuration without apps and connectors.
 func Default() *Config {
 	return &Config{
-		NATS:    NATS{Listen: "127.0.0.1:4222", Replicas: messages.DefaultReplicas, MaxBytes: messages.DefaultMaxBytes},
+		NATS:    NATS{Listen: "127.0.0.1:4222", Replicas: wire.DefaultReplicas},
 		DataDir: "./data",
 		Listen:  "127.0.0.1:8080",
 		Worker: Worker{
@@ -137,7 +197,7 @@ func Default() *Config {
 	}
 }
 
-// DefaultCodeTTL is how long a code is good where neither it nor its app says so.
+// DefaultCodeTTL is how long a code is valid if neither the message nor its app says so.
 const DefaultCodeTTL = 10 * time.Minute
 
 // Claims says when messages are claimed in the ledger.
@@ -152,12 +212,7 @@ const (
 
 // UnmarshalText reads one of the values.
 func (c *Claims) UnmarshalText(text []byte) error {
-	switch v := Claims(text); v {
-	case ClaimsAuto, ClaimsOn, ClaimsOff:
-		*c = v
-		return nil
-	}
-	return fmt.Errorf("%q is none of auto, on and off", text)
+	return sender.ReadOneOf(c, text, ClaimsAuto, ClaimsOn, ClaimsOff)
 }
 
 // Bytes is a size, written as a number of bytes or with KiB, MiB or GiB.
@@ -173,22 +228,21 @@ func (b *Bytes) UnmarshalText(text []byte) error {
 	}
 	n, err := strconv.ParseInt(s, 10, 64)
 	if err != nil || n <= 0 || n > (1<<62)/unit {
-		return fmt.Errorf("%q is no size; write it like 512MiB", text)
+		return fmt.Errorf("%q is not a size such as 512MiB", text)
 	}
 	*b = Bytes(n * unit)
 	return nil
 }
 
-// DefaultAskGrace is how long a provider is asked about a message in doubt.
+// DefaultAskGrace is how long a worker asks a provider about a message in doubt.
 const DefaultAskGrace = 3 * time.Second
 
-// OnDoubt says what happens to a message of which no one can tell whether it
-// was sent.
+// OnDoubt says what happens to a message in doubt: nobody knows whether it was sent.
 type OnDoubt string
 
 // The values of a connector's onDoubt.
 const (
-	// Resend sends it again: the same code twice is noise.
+	// Resend sends it again: a user can get the same code twice.
 	Resend OnDoubt = "resend"
 	// Dead makes it a dead letter.
 	Dead OnDoubt = "dead"
@@ -196,34 +250,29 @@ const (
 
 // UnmarshalText reads one of the values.
 func (o *OnDoubt) UnmarshalText(text []byte) error {
-	switch v := OnDoubt(text); v {
-	case Resend, Dead:
-		*o = v
-		return nil
-	}
-	return fmt.Errorf("%q is neither resend nor dead", text)
+	return sender.ReadOneOf(o, text, Resend, Dead)
 }
 
-// Connector is a provider's configuration and what codeferry adds to each.
+// Connector is a provider's configuration, with the settings that all connectors have.
 type Connector struct {
-	// Type is the provider: one of ConnectorTypes.
+	// Type is the provider: one of [ConnectorTypes].
 	Type string
-	// OnDoubt says what happens to a message in doubt, where the provider can't be
-	// asked. Default: resend.
+	// OnDoubt says what happens to a message in doubt if the provider can't be asked.
+	// Default: resend.
 	OnDoubt OnDoubt
-	// AskGrace is how long a provider that can be asked is asked about a message
-	// in doubt before it counts as not sent. Default: 3s.
+	// AskGrace is how long a worker asks the provider about a message in doubt. If the
+	// provider then still does not know the message, it counts as not sent. Default: 3s.
 	AskGrace time.Duration
-	// RateLimit is the most messages a second that a worker sends through the
+	// RateLimit is the most messages a second that one worker sends through the
 	// connector. Default: 0, no limit.
 	RateLimit float64
-	// Settings is the provider's own part.
+	// Settings are the provider's own settings.
 	Settings sender.Config
 }
 
-// Format writes the connector without its settings, whatever the verb: where a
-// verb does not fit a pointer, fmt shows what is behind it without asking it,
-// and so the secrets too.
+// Format writes the connector without its settings, for each verb. If a verb does not
+// fit a pointer, fmt prints its fields without calling their methods, and so would print
+// the secrets.
 func (c Connector) Format(f fmt.State, _ rune) {
 	_, _ = fmt.Fprintf(f, "{type:%s onDoubt:%s askGrace:%v rateLimit:%v}", c.Type, c.OnDoubt, c.AskGrace, c.RateLimit)
 }

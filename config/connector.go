@@ -1,6 +1,10 @@
 package config
 
 import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
 	"maps"
 	"path/filepath"
 	"reflect"
@@ -10,6 +14,7 @@ import (
 
 	"github.com/goccy/go-yaml/ast"
 
+	"github.com/codeferry/codeferry/messages"
 	"github.com/codeferry/codeferry/sender"
 	"github.com/codeferry/codeferry/sender/aliyundm"
 	"github.com/codeferry/codeferry/sender/aliyunmas"
@@ -19,7 +24,7 @@ import (
 	"github.com/codeferry/codeferry/sender/smtp"
 )
 
-// connectorTypes is every provider: a new one is a package and a line here.
+// connectorTypes has every provider: a new one is a package and a line here.
 var connectorTypes = map[string]func() sender.Config{
 	"aliyun-dm":      func() sender.Config { return new(aliyundm.Config) },
 	"aliyun-sms":     func() sender.Config { return new(aliyunsms.Config) },
@@ -32,21 +37,23 @@ var connectorTypes = map[string]func() sender.Config{
 // ConnectorTypes lists the types that a connector can have, sorted.
 func ConnectorTypes() []string { return slices.Sorted(maps.Keys(connectorTypes)) }
 
-// common is what every connector has beside its provider's own fields.
+// ConnectorChannel returns what connectors of one of ConnectorTypes send.
+func ConnectorChannel(kind string) messages.Channel { return connectorTypes[kind]().Channel() }
+
+// common are the fields that every connector has beside its provider's own.
 type common struct {
 	Type string `yaml:"type"`
-	// File is Logto's connector JSON. Fields given beside it stand above it.
-	File      string  `yaml:"file"`
-	OnDoubt   OnDoubt `yaml:"onDoubt"`
-	RateLimit float64 `yaml:"rateLimit"`
-	// AskGrace is how long a provider is asked about a message in doubt.
-	AskGrace time.Duration `yaml:"askGrace"`
+	// File is a file with Logto's connector JSON. The other fields override it.
+	File      string        `yaml:"file"`
+	OnDoubt   OnDoubt       `yaml:"onDoubt"`
+	RateLimit float64       `yaml:"rateLimit"`
+	AskGrace  time.Duration `yaml:"askGrace"`
 }
 
-// decode reads the common fields, and the rest as the type's own.
+// decode reads the common fields, and the others into the settings of the type.
 func (c *Connector) decode(d *decoder, f field) {
 	var entries []entry
-	if _, null := f.node.(*ast.NullNode); !null { // nothing at all lacks its type, too
+	if _, null := f.node.(*ast.NullNode); !null { // an empty connector lacks its type, too
 		var ok bool
 		if entries, ok = d.entries(f); !ok {
 			return
@@ -69,10 +76,10 @@ func (c *Connector) decode(d *decoder, f field) {
 	newSettings, ok := connectorTypes[c.Type]
 	switch {
 	case c.Type == "":
-		d.failPath(f.path+".type", "is required: one of %s", strings.Join(ConnectorTypes(), ", "))
+		d.failPath(f.path+".type", "is required; it is one of %s", strings.Join(ConnectorTypes(), ", "))
 		return
 	case !ok:
-		d.failPath(f.path+".type", "%q is no type of connector; it is one of %s", c.Type, strings.Join(ConnectorTypes(), ", "))
+		d.failPath(f.path+".type", "%q is not a type of connector; it is one of %s", c.Type, strings.Join(ConnectorTypes(), ", "))
 		return
 	}
 	c.Settings = newSettings()
@@ -91,7 +98,7 @@ func (c *Connector) decode(d *decoder, f field) {
 		}
 	}
 	if d.bad[f.path+".file"] {
-		return // what is missing may be there
+		return // the file may have the fields that are missing
 	}
 	problems := c.Settings.Validate()
 	for _, p := range problems {
@@ -104,7 +111,8 @@ func (c *Connector) decode(d *decoder, f field) {
 	}
 }
 
-// connectorFile reads the JSON that Logto's console shows: JSON is YAML.
+// connectorFile reads a file with Logto's connector JSON. JSON is YAML, so the same
+// decoder reads it.
 func (d *decoder) connectorFile(f field, name string, target reflect.Value) {
 	path := resolvePath(filepath.Dir(f.doc.file), name)
 	text, err := d.env.ReadFile(path)
@@ -113,11 +121,45 @@ func (d *decoder) connectorFile(f field, name string, target reflect.Value) {
 		d.bad[f.path+".file"] = true
 		return
 	}
+	at, before := f.path+".file", len(d.problems)
 	root, ok := d.parse(path, text)
-	if !ok {
-		d.bad[f.path+".file"] = true
-		return
+	if ok {
+		root.path = f.path
+		d.value(root, target)
 	}
-	root.path = f.path
-	d.value(root, target)
+	// It is YAML and was meant to be JSON: the fields that YAML finds there do not help.
+	if err := notJSON(path, text); ok && err != nil && len(d.problems) > before {
+		d.problems = d.problems[:before]
+		d.failPath(at, "names %s, which %v", name, err)
+		ok = false
+	}
+	if !ok {
+		d.bad[at] = true
+	}
+}
+
+// notJSON says what is wrong with the text of a .json file.
+func notJSON(path string, text []byte) error {
+	var syntax *json.SyntaxError
+	if err := json.Unmarshal(text, new(any)); filepath.Ext(path) != ".json" || !errors.As(err, &syntax) {
+		return nil
+	}
+	line := 1 + bytes.Count(text[:min(int(syntax.Offset), len(text))], []byte("\n"))
+	return fmt.Errorf("is not JSON: see its line %d; JSON takes neither comments nor a comma after the last value", line)
+}
+
+// isConnector reports a file that is a connector's JSON, as Logto shows it, in place of a
+// whole configuration.
+func (d *decoder) isConnector(f field, entries []entry, known map[string]reflect.Value) bool {
+	templates := false
+	for _, e := range entries {
+		if _, ok := known[e.name]; ok {
+			return false
+		}
+		templates = templates || e.name == "templates"
+	}
+	if templates {
+		d.fail(f, "is the configuration of a connector alone, such as Logto shows it: name this file in a configuration as file of a connector")
+	}
+	return templates
 }

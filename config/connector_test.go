@@ -17,7 +17,7 @@ import (
 	"github.com/codeferry/codeferry/sender/aliyunsms"
 )
 
-// withFiles has connectors whose fields are in files; more goes below each.
+// withFiles has connectors with their fields in files. Tests add fields below each.
 const withFiles = `apps:
   default: {email: [direct-mail], sms: [aliyun-sms]}
 connectors:
@@ -29,8 +29,8 @@ connectors:
     file: logto/aliyun-sms.json
 `
 
-// What Logto's console shows, with a tab for each step and with escapes as some
-// editors make them.
+// mailJSON is connector JSON of Logto's console, indented with tabs and with the escapes of
+// some editors.
 const mailJSON = `{
 	"accessKeyId": "LTAIfromFile",
 	"accessKeySecret": "secret\/from\u002Ffile",
@@ -64,9 +64,9 @@ func TestConnectorFiles(t *testing.T) {
 	files["/etc/codeferry/logto/aliyun-dm.json"] = "\ufeff\t\n\t" + strings.ReplaceAll(mailJSON, "\n", "\r\n")
 	c := mustParse(t, withFiles, files)
 	mail := mailSettings(t, c)
-	if mail.AccessKeySecret.Reveal() != "secret/from/file" || mail.FromAlias != "渡船 🚢" || mail.RegionID != "ap-southeast-1" {
-		t.Errorf("direct-mail is %q %q %q", mail.AccessKeySecret.Reveal(), mail.FromAlias, mail.RegionID)
-	}
+	check(t, "accessKeySecret", mail.AccessKeySecret.Reveal(), "secret/from/file")
+	check(t, "fromAlias", mail.FromAlias, "渡船 🚢")
+	check(t, "regionId", mail.RegionID, "ap-southeast-1")
 	want := []sender.MailTemplate{
 		{UsageType: messages.Register, Subject: "<Welcome> 🚢🚀", Content: "<p class=\"a\">\n\tYour code is {{code}}. # {not: yaml}, 'nor' this: - \\ \t</p>"},
 		{UsageType: messages.SignIn, Subject: "S", Content: "{{code}}"},
@@ -77,20 +77,28 @@ func TestConnectorFiles(t *testing.T) {
 		t.Errorf("templates are %q, want %q", mail.Templates, want)
 	}
 	sms := smsSettings(t, c)
-	if sms.SignName != "渡船" || !sms.StrictPhoneRegionNumberCheck || len(sms.Templates) != 4 {
-		t.Errorf("aliyun-sms is %+v", sms)
+	check(t, "signName", sms.SignName, "渡船")
+	check(t, "strictPhoneRegionNumberCheck", sms.StrictPhoneRegionNumberCheck, true)
+	if len(sms.Templates) != 4 {
+		t.Fatalf("aliyun-sms has %d templates, want 4", len(sms.Templates))
 	}
 	for i, want := range []aliyunsms.TemplateCode{{China: "SMS_1", Overseas: "SMS_2"}, {China: "SMS_3", Overseas: "SMS_3"}, {China: "SMS_4", Overseas: "SMS_4"}, {Overseas: "SMS_5"}} {
 		if got := sms.Templates[i].TemplateCode; got != want {
 			t.Errorf("templates[%d].templateCode is %+v, want %+v", i, got, want)
 		}
 	}
-	if a, b := sms.Templates[0].Type, sms.Templates[1].Type; a == nil || b == nil || *a != 2 || *b != 7 || sms.Templates[2].Type != nil {
-		t.Errorf("types are %v and %v", a, b)
+	a, b := sms.Templates[0].Type, sms.Templates[1].Type
+	if a == nil || b == nil {
+		t.Fatalf("the types of the first two templates are %v and %v, want 2 and 7", a, b)
+	}
+	check(t, "templates[0].type", *a, 2)
+	check(t, "templates[1].type", *b, 7)
+	if c := sms.Templates[2].Type; c != nil {
+		t.Errorf("templates[2].type is %v, want none", *c)
 	}
 }
 
-// YAML reads text in JSON as JSON does, whatever is in it and however it is escaped.
+// TestJSONText: the YAML decoder reads each text in JSON as encoding/json writes it.
 func TestJSONText(t *testing.T) {
 	r := rand.New(rand.NewPCG(5, 6))
 	alphabet := []rune("ab \t\n\r\f\b\x00\x1f\x7f\u0085\u00a0\u2028\u2029\ufeff\ufffd\"'\\\\//:#,-?[]&*!|>%@`~é码🚢\U0010ffff")
@@ -109,7 +117,7 @@ func TestJSONText(t *testing.T) {
 			files["/etc/codeferry/logto/aliyun-dm.json"] = strings.Replace(mailJSON, "\t\"fromAlias\": \"\\u6e21\\u8239 \\ud83d\\udea2\"", strings.Trim(object, "{}"), 1)
 			c, err := parse(withFiles, files)
 			if err != nil {
-				t.Fatalf("%s: %v", object, err)
+				t.Fatalf("parse %s: %v", object, err)
 			}
 			if got := mailSettings(t, c).FromAlias; got != want {
 				t.Fatalf("%s is %q, want %q", object, got, want)
@@ -131,7 +139,7 @@ func asciiOnly(s string) string {
 	return b.String()
 }
 
-func TestFieldsBesideAFileWin(t *testing.T) {
+func TestFieldsOverrideAConnectorFile(t *testing.T) {
 	text := strings.NewReplacer(
 		// before the file and after it
 		"    file: logto/aliyun-dm.json\n", "    regionId: cn-hangzhou\n    accessKeySecret: ${ALIBABA_CLOUD_ACCESS_KEY_SECRET}\n    file: logto/aliyun-dm.json\n    fromAlias: Mine\n    accountName:\n    rateLimit: 2.5\n    onDoubt: dead\n    askGrace: 9s\n",
@@ -140,34 +148,36 @@ func TestFieldsBesideAFileWin(t *testing.T) {
 	).Replace(withFiles)
 	c := mustParse(t, text, logtoFiles())
 	mail := mailSettings(t, c)
-	if mail.RegionID != "cn-hangzhou" || mail.AccessKeySecret.Reveal() != keySecret || mail.FromAlias != "Mine" ||
-		mail.AccessKeyID.Reveal() != "LTAIfromFile" || mail.AccountName != "no-reply@mail.example.com" || len(mail.Templates) != 4 {
-		t.Errorf("direct-mail is %+v", mail)
-	}
-	if conn := c.Connectors["direct-mail"]; conn.RateLimit != 2.5 || conn.OnDoubt != config.Dead || conn.AskGrace != 9*time.Second {
-		t.Errorf("direct-mail is %+v", conn)
-	}
+	check(t, "regionId", mail.RegionID, "cn-hangzhou")
+	check(t, "accessKeySecret", mail.AccessKeySecret.Reveal(), keySecret)
+	check(t, "fromAlias", mail.FromAlias, "Mine")
+	check(t, "accessKeyId", mail.AccessKeyID.Reveal(), "LTAIfromFile")
+	check(t, "accountName", mail.AccountName, "no-reply@mail.example.com")
+	check(t, "the number of mail templates", len(mail.Templates), 4)
+	conn := c.Connectors["direct-mail"]
+	check(t, "rateLimit", conn.RateLimit, 2.5)
+	check(t, "onDoubt", conn.OnDoubt, config.Dead)
+	check(t, "askGrace", conn.AskGrace, 9*time.Second)
 	sms := smsSettings(t, c)
-	if sms.StrictPhoneRegionNumberCheck || sms.SignName != "渡船" {
-		t.Errorf("aliyun-sms is %+v", sms)
-	}
+	check(t, "strictPhoneRegionNumberCheck", sms.StrictPhoneRegionNumberCheck, false)
+	check(t, "signName", sms.SignName, "渡船")
 	for _, tpl := range sms.Templates {
 		if tpl.TemplateCode.China != "SMS_9" {
-			t.Errorf("templates are mixed: %+v", sms.Templates)
+			t.Errorf("a template of the file is among those of the configuration: %+v", sms.Templates)
 		}
 	}
 }
 
 func TestMistakesInConnectorFiles(t *testing.T) {
 	tests := []struct {
-		old, replacement string // what is changed in mailJSON
+		old, replacement string // the change of mailJSON
 		want             []string
 	}{
-		{`"regionId"`, `"regionID"`, []string{"logto/aliyun-dm.json:4:2: connectors.direct-mail.regionID is no field here; did you mean regionId?"}},
+		{`"regionId"`, `"regionID"`, []string{"logto/aliyun-dm.json:4:2: connectors.direct-mail.regionID is not a field here; did you mean regionId?"}},
 		{`"accountName": "no-reply@mail.example.com"`, `"accountName": 7`, []string{"logto/aliyun-dm.json:5:17: connectors.direct-mail.accountName is not text; put it in quotes"}},
 		{"\t\"accountName\": \"no-reply@mail.example.com\",\n", "", []string{"logto/aliyun-dm.json:1:1: connectors.direct-mail.accountName is required"}},
 		{`"usageType": "SignIn"`, `"usageType": "BindMfa"`, []string{"logto/aliyun-dm.json:7:15: connectors.direct-mail.templates has no template for SignIn; Register, SignIn, ForgotPassword, Generic are required"}},
-		{`"ap-southeast-1",`, `"ap-southeast-1"`, []string{"logto/aliyun-dm.json:5:2: is no YAML: ',' or '}' must be specified"}},
+		{`"ap-southeast-1",`, `"ap-southeast-1"`, []string{"logto/aliyun-dm.json:5:2: is not YAML: ',' or '}' must be specified"}},
 		{mailJSON, "", []string{"logto/aliyun-dm.json: is empty"}},
 		{mailJSON, "[]", []string{"logto/aliyun-dm.json:1:1: connectors.direct-mail is a list; it takes a mapping of names to values"}},
 	}
@@ -197,8 +207,7 @@ func TestContentFile(t *testing.T) {
 	}
 }
 
-// TestCredentials: the path of a file that is read later is the configuration's
-// folder's, too.
+// TestCredentials: a relative path in credentials also starts at the configuration's folder.
 func TestCredentials(t *testing.T) {
 	const keys = "    accessKeyId: x\n    accessKeySecret: x\n"
 	for path, want := range map[string]sender.FilePath{
@@ -211,12 +220,6 @@ func TestCredentials(t *testing.T) {
 		}
 	}
 	wantProblems(t, strings.Replace(minimal, keys, "    accessKeyId: x\n    credentials: {type: file}\n", 1), nil,
-		"codeferry.yaml:7:18: connectors.a.accessKeyId stands beside credentials, which give the keys; leave one of them out",
+		"codeferry.yaml:7:18: connectors.a.accessKeyId can't be set together with credentials, which give the keys; remove one of them",
 		"codeferry.yaml:8:18: connectors.a.credentials.path is required: a file with accessKeyId and accessKeySecret")
-}
-
-func TestConnectorTypes(t *testing.T) {
-	if got := config.ConnectorTypes(); !reflect.DeepEqual(got, []string{"aliyun-dm", "aliyun-sms", "aliyun-sms-mas", "aws-ses", "sendgrid", "smtp"}) {
-		t.Errorf("ConnectorTypes() = %v", got)
-	}
 }

@@ -15,24 +15,24 @@ import (
 	"github.com/codeferry/codeferry/sender"
 )
 
-// decoder reads YAML nodes into Go values, and goes on after a mistake. It is
-// stricter than the YAML library: a field must be known, text must be text, and
-// each mistake is kept with its place.
+// decoder reads YAML nodes into Go values, and continues after a mistake. It is
+// stricter than the YAML library: a field must be known, text must be text, and each
+// mistake has its place.
 type decoder struct {
 	env      Env
 	problems Problems
-	// warnings are what is right and yet hardly meant.
+	// warnings are about settings that are valid but probably not meant.
 	warnings Problems
-	// values counts what was read: aliases can make much of a small file.
+	// values counts the values read: with aliases a small file can hold very many.
 	values int
-	// places remembers where each path stands, for what is found out later.
+	// places has the place of each path, for the checks after decoding.
 	places map[string]place
-	// bad holds the paths that could not be read: what is found out about them
-	// later is no mistake of its own.
+	// bad holds the paths that could not be read. Later checks do not report them
+	// again.
 	bad map[string]bool
 }
 
-// field pairs a node with where it is from.
+// field is a node with its document and its path.
 type field struct {
 	doc  *document
 	node ast.Node
@@ -57,19 +57,19 @@ func (d *decoder) fail(f field, format string, args ...any) {
 	d.bad[f.path] = true
 }
 
-// report reports a problem where a field stands.
+// report reports a problem at a field's place.
 func (d *decoder) report(f field, format string, args ...any) {
 	p := f.doc.problem(start(f.node), withoutLong(fmt.Sprintf(format, args...)))
 	p.Path = f.path
 	d.problems = append(d.problems, p)
 }
 
-// quotedText is what %q writes.
+// quotedText matches what %q writes.
 var quotedText = regexp.MustCompile(`"(?:[^"\\]|\\.)*"`)
 
-// withoutLong takes quoted values out of a problem that are more than one short
-// word. A quote that is missing somewhere makes a value of the lines around it,
-// and a secret may be on one.
+// withoutLong removes quoted values from a problem if they are more than one short word.
+// A missing quote in the file can make one value of several lines, and one of them can
+// hold a secret.
 func withoutLong(text string) string {
 	return quotedText.ReplaceAllStringFunc(text, func(q string) string {
 		if len(q) > 64 || strings.ContainsAny(q, " \\") {
@@ -79,7 +79,7 @@ func withoutLong(text string) string {
 	})
 }
 
-// start returns a node's first token: a mapping's own is the colon.
+// start returns a node's first token. GetToken of a mapping would return the colon.
 func start(n ast.Node) *token.Token {
 	switch x := n.(type) {
 	case *ast.MappingNode:
@@ -92,8 +92,8 @@ func start(n ast.Node) *token.Token {
 	return n.GetToken()
 }
 
-// failPath reports a problem by its path, where the nearest known parent stands;
-// not where it only follows from another.
+// failPath reports a problem of a path, at the place of the nearest known parent. It
+// reports nothing if the path or a parent could not be read.
 func (d *decoder) failPath(path, format string, args ...any) {
 	for up := range upwards(path) {
 		if d.bad[up] {
@@ -103,7 +103,7 @@ func (d *decoder) failPath(path, format string, args ...any) {
 	d.problems = append(d.problems, d.problemAt(path, format, args...))
 }
 
-// problemAt makes a problem of a path, where the nearest known parent stands.
+// problemAt makes a problem of a path, at the place of the nearest known parent.
 func (d *decoder) problemAt(path, format string, args ...any) Problem {
 	var at place
 	for up := range upwards(path) {
@@ -134,7 +134,7 @@ func (d *decoder) resolve(f field) field {
 		case *ast.AliasNode:
 			to, ok := f.doc.anchors[n.Value.GetToken().Value]
 			if !ok {
-				d.fail(f, "refers to an anchor that is not there; text that begins with * goes in quotes")
+				d.fail(f, "refers to an anchor that does not exist; put text that begins with * in quotes")
 				f.node = ast.Null(n.GetToken())
 				return f
 			}
@@ -155,13 +155,13 @@ type entry struct {
 	node ast.Node
 }
 
-// entries returns a mapping's keys and values in order, with << merged in; ok
-// is false, and reported, where f is no mapping.
+// entries returns a mapping's keys and values in order, with << merged. If f is not a
+// mapping, it reports that, and ok is false.
 func (d *decoder) entries(f field) (out []entry, ok bool) {
 	return d.entriesWithin(f, 0)
 }
 
-// maxMerge is how deep a mapping may merge one that merges another.
+// maxMerge is the limit for merges within merges.
 const maxMerge = 20
 
 func (d *decoder) entriesWithin(f field, depth int) (out []entry, ok bool) {
@@ -190,12 +190,12 @@ func (d *decoder) entriesWithin(f field, depth int) (out []entry, ok bool) {
 			continue
 		}
 		if _, plain := v.Key.(ast.ScalarNode); !plain {
-			d.report(field{f.doc, v.Key, f.path}, "holds a key that is no plain name")
+			d.report(field{f.doc, v.Key, f.path}, "holds a key that is not a plain name")
 			continue
 		}
 		value := v.Value
 		if _, null := value.(*ast.NullNode); null {
-			value = ast.Null(v.Key.GetToken()) // where nothing stands, the key does
+			value = ast.Null(v.Key.GetToken()) // an empty value has the place of its key
 		}
 		out = append(out, entry{v.Key.GetToken().Value, v.Key, value})
 	}
@@ -207,7 +207,7 @@ func (d *decoder) entriesWithin(f field, depth int) (out []entry, ok bool) {
 		own[e.name] = true
 	}
 	for _, m := range merged {
-		if !own[m.name] { // a key of its own stands before a merged one
+		if !own[m.name] { // a mapping's own key overrides a merged one
 			out = append(out, m)
 		}
 	}
@@ -225,15 +225,15 @@ func (d *decoder) value(f field, v reflect.Value) {
 	f = d.resolve(f)
 	d.places[f.path] = f.doc.place(start(f.node))
 	if v.Type() == reflect.TypeFor[sender.Ignored]() {
-		d.warnings = append(d.warnings, d.problemAt(f.path, "means nothing here, and is left aside"))
+		d.warnings = append(d.warnings, d.problemAt(f.path, "has no effect here, and is ignored"))
 		return
 	}
-	if n, ok := v.Addr().Interface().(nodeDecoder); ok {
+	if n, ok := reflect.TypeAssert[nodeDecoder](v.Addr()); ok {
 		n.decode(d, f)
 		return
 	}
 	if _, null := f.node.(*ast.NullNode); null {
-		return // as if it were left out
+		return // like a field that is left out
 	}
 	if _, scalar := f.node.(ast.ScalarNode); scalar {
 		d.scalar(f, v)
@@ -257,19 +257,32 @@ func (d *decoder) structure(f field, v reflect.Value) {
 		return
 	}
 	fields := fieldsOf(v)
+	if f.path == "" && d.isConnector(f, entries, fields) {
+		return
+	}
 	for _, e := range entries {
 		target, ok := fields[e.name]
 		if !ok {
 			d.unknown(f, e, slices.Sorted(maps.Keys(fields)))
 			continue
 		}
-		d.value(f.child(e.name, e.node), target)
+		child := f.child(e.name, e.node)
+		if slices.Contains(d.env.leftOut, child.path) {
+			d.bad[child.path] = true // nothing about it is a mistake
+			continue
+		}
+		d.value(child, target)
 	}
 }
 
-// unknown reports a field that is not known: with its name where it is nearly
-// that of another, and otherwise without, since it may be a piece of a secret
-// whose quotes are missing.
+// plainName matches a name as people give them to fields. No other name is shown: it can
+// be a part of a secret whose quotes are missing.
+var plainName = regexp.MustCompile(`^[a-z]{2,}(?:[A-Z][a-z]+)*$`)
+
+// maxPlainName is the longest name that is shown.
+const maxPlainName = 24
+
+// unknown reports an unknown field.
 func (d *decoder) unknown(f field, e entry, known []string) {
 	best, least := "", 3
 	for _, k := range known {
@@ -277,15 +290,18 @@ func (d *decoder) unknown(f field, e entry, known []string) {
 			best, least = k, n
 		}
 	}
-	if best == "" {
+	switch {
+	case best != "":
+		d.report(f.child(e.name, e.key), "is not a field here; did you mean %s?", best)
+		d.bad[f.child(best, e.key).path] = true
+	case len(e.name) <= maxPlainName && plainName.MatchString(e.name):
+		d.report(f.child(e.name, e.key), "is not a field here; the fields are %s", strings.Join(known, ", "))
+	default:
 		d.report(field{f.doc, e.key, f.path}, "has a field here that it does not take; its fields are %s", strings.Join(known, ", "))
-		return
 	}
-	d.report(f.child(e.name, e.key), "is no field here; did you mean %s?", best)
-	d.bad[f.child(best, e.key).path] = true
 }
 
-// distance is Levenshtein's.
+// distance is the Levenshtein distance of two names.
 func distance(a, b string) int {
 	row := make([]int, len(b)+1)
 	for j := range row {

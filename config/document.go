@@ -25,8 +25,8 @@ type document struct {
 	anchors map[string]ast.Node
 }
 
-// place returns where a token stands. The parser puts some behind the end of
-// their line or of the file.
+// place returns the place of a token. The parser puts some tokens after the end of their
+// line or of the file; their place is that end.
 func (doc *document) place(t *token.Token) place {
 	if t == nil || t.Position == nil || len(doc.lines) == 0 {
 		return place{file: doc.file}
@@ -44,25 +44,25 @@ func (doc *document) problem(t *token.Token, text string) Problem {
 	return Problem{File: p.file, Line: p.line, Column: p.column, Text: text}
 }
 
-// What a configuration may hold. The parser's time grows with the square of
-// both, and no configuration comes near them.
+// Limits of a configuration's size. The parser's time grows with the square of the
+// tokens and of the nesting, and no real configuration comes near the limits.
 const (
 	maxTokens  = 50_000
 	maxNesting = 100
 	maxValues  = 2 * maxTokens
 )
 
-// spend counts n more values, and tells whether there may be so many.
+// spend counts n more values, and reports whether the total is within maxValues.
 func (d *decoder) spend(f field, n int) bool {
 	before := d.values
 	d.values += n
 	if d.values > maxValues && before <= maxValues {
-		d.fail(f, "is where the aliases make too much of the file")
+		d.fail(f, "makes the file too large, because of its aliases")
 	}
 	return d.values <= maxValues
 }
 
-// parse reads a file's text. ok is false where it is no YAML at all, or empty.
+// parse reads a file's text. ok is false if it is not YAML, or empty.
 func (d *decoder) parse(file string, text []byte) (f field, ok bool) {
 	plain := strings.NewReplacer("\r\n", "\n", "\r", "\n").Replace(strings.TrimPrefix(string(text), "\ufeff"))
 	doc := &document{file: file, lines: strings.Split(plain, "\n"), anchors: make(map[string]ast.Node)}
@@ -96,13 +96,13 @@ func (d *decoder) parse(file string, text []byte) (f field, ok bool) {
 	return f, true
 }
 
-const secondDocument = "begins a second YAML document; the file takes one"
+const secondDocument = "begins a second YAML document; the file can hold only one"
 
-// refused tells whether a file holds what the parser should not be given: too
-// much, or a document behind an empty one, which it would drop.
+// refused returns the reason to keep a file from the parser: it is too large, or it has a
+// document after an empty one, which the parser would drop.
 func (doc *document) refused(tokens token.Tokens) (p Problem, yes bool) {
 	if len(tokens) > maxTokens {
-		return doc.problem(tokens[maxTokens], "holds too much for a configuration"), true
+		return doc.problem(tokens[maxTokens], "is too large for a configuration"), true
 	}
 	depth, headers := 0, 0
 	for _, t := range tokens {
@@ -124,18 +124,17 @@ func (doc *document) refused(tokens token.Tokens) (p Problem, yes bool) {
 	return Problem{}, false
 }
 
-// syntaxProblem keeps the position and the parser's own words, and nothing that
-// it would show of the file: that may be a secret.
+// syntaxProblem keeps the position and the parser's own words. It removes what the
+// parser quotes from the file: that can be a secret.
 func (doc *document) syntaxProblem(err error) Problem {
-	var syntax *yaml.SyntaxError
-	if errors.As(err, &syntax) {
-		return doc.problem(syntax.GetToken(), "is no YAML: "+quotedText.ReplaceAllString(syntax.GetMessage(), `"…"`))
+	if syntax, ok := errors.AsType[*yaml.SyntaxError](err); ok {
+		return doc.problem(syntax.GetToken(), "is not YAML: "+quotedText.ReplaceAllString(syntax.GetMessage(), `"…"`))
 	}
-	return Problem{File: doc.file, Text: "is no YAML"}
+	return Problem{File: doc.file, Text: "is not YAML"}
 }
 
-// anchorVisitor collects a document's anchors. Each may be there once, so that
-// an alias means the same wherever it stands.
+// anchorVisitor collects a document's anchors. Each name is allowed once, so that an
+// alias means the same everywhere.
 type anchorVisitor struct {
 	d   *decoder
 	doc *document
@@ -145,7 +144,7 @@ func (v anchorVisitor) Visit(n ast.Node) ast.Visitor {
 	if a, ok := n.(*ast.AnchorNode); ok {
 		name := a.Name.GetToken().Value
 		if _, twice := v.doc.anchors[name]; twice {
-			v.d.report(field{v.doc, a, ""}, "sets an anchor that stands elsewhere, too; give it another name")
+			v.d.report(field{v.doc, a, ""}, "sets an anchor that is already set; give it another name")
 		}
 		v.doc.anchors[name] = a.Value
 	}

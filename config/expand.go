@@ -9,12 +9,17 @@ import (
 	"strings"
 )
 
-// Env is where ${NAME} and ${file:PATH} look things up.
+// Env is where ${NAME} and ${file:PATH} get their values.
 type Env struct {
 	// Lookup returns an environment variable. Default: os.LookupEnv.
 	Lookup func(name string) (string, bool)
 	// ReadFile reads a file. Default: os.ReadFile.
 	ReadFile func(path string) ([]byte, error)
+
+	// leftOut are the paths of fields that are not read.
+	leftOut []string
+	// asWritten is the path of a field whose ${…} are not replaced; "" for none.
+	asWritten string
 }
 
 func (e Env) withDefaults() Env {
@@ -32,9 +37,9 @@ var (
 	envName   = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_]*$`)
 )
 
-// expand replaces ${NAME} by an environment variable and ${file:PATH} by a
-// file's text without its last line break. $${ stands for a plain ${. What a
-// reference gives is not expanded again. base is the folder of relative paths.
+// expand replaces ${NAME} with an environment variable, ${file:PATH} with a file's text
+// without its last line break, and $${ with a plain ${. It does not expand the values
+// again. base is the folder of relative paths.
 func (e Env) expand(s, base string) (string, error) {
 	if !strings.Contains(s, "${") {
 		return s, nil

@@ -3,6 +3,8 @@ package config_test
 import (
 	"strings"
 	"testing"
+
+	"github.com/codeferry/codeferry/sender/aliyunsms"
 )
 
 func TestReferences(t *testing.T) {
@@ -21,7 +23,7 @@ func TestReferences(t *testing.T) {
 		"${file:k ey.md}":                "spaced",
 		"${file:nested}":                 "${UNSET} $${x}", // not expanded again
 		"$${TTL}":                        "${TTL}",
-		"$${":                            "$${", // no reference, so nothing to escape
+		"$${":                            "$${", // not a reference, so there is nothing to escape
 		"$TTL {TTL} $":                   "$TTL {TTL} $",
 		"${TTL":                          "${TTL",
 		"a$${TTL}b${TTL}":                "a${TTL}b3m",
@@ -30,9 +32,9 @@ func TestReferences(t *testing.T) {
 		"$${a-b}":                        "${a-b}",
 		"a\\nb":                          "a\nb",
 	} {
-		c := mustParse(t, strings.Replace(minimal, "signName: x", `signName: "`+text+`"`, 1)+"dataDir: \""+text+"\"\n", files)
-		if c.DataDir != want {
-			t.Errorf("%q is %q, want %q", text, c.DataDir, want)
+		c := mustParse(t, strings.Replace(minimal, "signName: x", `signName: "`+text+`"`, 1), files)
+		if got := c.Connectors["a"].Settings.(*aliyunsms.Config).SignName; got != want {
+			t.Errorf("%q is %q, want %q", text, got, want)
 		}
 	}
 }
@@ -40,6 +42,6 @@ func TestReferences(t *testing.T) {
 func TestReferencesInNumbersAndDurations(t *testing.T) {
 	c := mustParse(t, edit(t, "codeTTL: 10m", "codeTTL: \"${TTL}\""), nil)
 	if got := c.Apps["default"].CodeTTL.String(); got != "3m0s" {
-		t.Errorf("codeTTL is %s", got)
+		t.Errorf("codeTTL is %s, want 3m0s", got)
 	}
 }

@@ -22,11 +22,11 @@ func FuzzParse(f *testing.F) {
 		begin := time.Now()
 		c, err := config.Parse(file, []byte(text), env)
 		if d := time.Since(begin); d > 5*time.Second {
-			t.Errorf("it took %v", d)
+			t.Errorf("Parse took %v, want at most 5s", d)
 		}
 		if err == nil {
 			if len(c.Apps) == 0 {
-				t.Error("a configuration without apps was taken")
+				t.Error("Parse took a configuration without apps")
 			}
 			for name, conn := range c.Connectors {
 				if conn.Settings == nil {
@@ -37,15 +37,15 @@ func FuzzParse(f *testing.F) {
 		}
 		var problems config.Problems
 		if !errors.As(err, &problems) || len(problems) == 0 || c != nil {
-			t.Fatalf("Parse() = %v, %v", c, err)
+			t.Fatalf("Parse() = %v, %v, want no configuration, and Problems", c, err)
 		}
 		lines := strings.Split(strings.NewReplacer("\r\n", "\n", "\r", "\n").Replace(text), "\n")
 		for i, p := range problems {
 			if p.File != file {
-				continue // a connector's
+				continue // of a connector's file
 			}
 			if i > 0 && problems[i-1].File == file && (p.Line < problems[i-1].Line || p.Line == problems[i-1].Line && p.Column < problems[i-1].Column) {
-				t.Errorf("problems are out of order:\n%v", err)
+				t.Errorf("the problems are not in the file's order:\n%v", err)
 			}
 			if p.Line == 0 && p.Column == 0 {
 				continue // the whole file

@@ -3,6 +3,7 @@ package config_test
 import (
 	"errors"
 	"io/fs"
+	"maps"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -13,7 +14,7 @@ import (
 	"github.com/codeferry/codeferry/sender/aliyunsms"
 )
 
-// example is the configuration that the documentation shows.
+// example is a configuration with most of the settings.
 const example = `nats:
   url: nats://127.0.0.1:4222
   listen: 127.0.0.1:4222
@@ -54,7 +55,7 @@ worker:
   retry: {initialInterval: 1s, multiplier: 2, maxInterval: 1m, randomizationFactor: 0.5, maxAttempts: 8}
 `
 
-// edit returns the example with one text replaced by another, once.
+// edit returns the example with one text replaced once.
 func edit(t testing.TB, old, replacement string) string {
 	t.Helper()
 	if !strings.Contains(example, old) {
@@ -68,13 +69,11 @@ const (
 	keySecret = "exampleKeySecret"
 )
 
-// environment is what the example needs, and more files by their path.
+// environment has the variables and files for the example, and more files by their path.
 func environment(files map[string]string) config.Env {
 	vars := map[string]string{"ALIBABA_CLOUD_ACCESS_KEY_ID": keyID, "ALIBABA_CLOUD_ACCESS_KEY_SECRET": keySecret, "EMPTY": "", "TTL": "3m"}
 	all := map[string]string{"/etc/codeferry/forgot.html": "<p>Your code is {{code}}.</p>\n"}
-	for name, text := range files {
-		all[name] = text
-	}
+	maps.Copy(all, files)
 	return config.Env{
 		Lookup: func(name string) (string, bool) { v, ok := vars[name]; return v, ok },
 		ReadFile: func(path string) ([]byte, error) {
@@ -87,7 +86,7 @@ func environment(files map[string]string) config.Env {
 	}
 }
 
-// file is where the example stands.
+// file is the path of the example.
 const file = "/etc/codeferry/codeferry.yaml"
 
 func parse(text string, files map[string]string) (*config.Config, error) {
@@ -103,15 +102,15 @@ func mustParse(t *testing.T, text string, files map[string]string) *config.Confi
 	return c
 }
 
-// wantProblems fails the test unless a configuration has these problems and no
-// other, in this order, one a line and without the folder. One that ends in …
-// stands for all that begin so: the rest is the provider's to say.
+// wantProblems fails the test unless a configuration has exactly these problems, in this
+// order, without the folder. A problem that ends in … matches all with this beginning: the
+// rest comes from the provider's package.
 func wantProblems(t *testing.T, text string, files map[string]string, want ...string) {
 	t.Helper()
 	c, err := parse(text, files)
 	var problems config.Problems
 	if !errors.As(err, &problems) || c != nil {
-		t.Fatalf("Parse() = %v, %v, want problems alone", c, err)
+		t.Fatalf("Parse() = %v, %v, want no configuration, and Problems", c, err)
 	}
 	got := strings.Split(strings.ReplaceAll(err.Error(), "/etc/codeferry/", ""), "\n")
 	same := func(got, want string) bool {
@@ -120,6 +119,14 @@ func wantProblems(t *testing.T, text string, files map[string]string, want ...st
 	}
 	if !slices.EqualFunc(got, want, same) {
 		t.Errorf("problems are\n  %s\nwant\n  %s", strings.Join(got, "\n  "), strings.Join(want, "\n  "))
+	}
+}
+
+// check compares what a test got with what it wants.
+func check[T comparable](t *testing.T, what string, got, want T) {
+	t.Helper()
+	if got != want {
+		t.Errorf("%s: got %v, want %v", what, got, want)
 	}
 }
 

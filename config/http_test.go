@@ -17,9 +17,9 @@ http:
   tls: {certFile: tls/cert.pem, keyFile: /run/key.pem, clientCAFile: "${TTL}.pem"}
 `, map[string]string{"/etc/codeferry/store.key": strong + "\n"})
 	want := config.TLS{CertFile: "/etc/codeferry/tls/cert.pem", KeyFile: "/run/key.pem", ClientCAFile: "/etc/codeferry/3m.pem"}
-	if c.HTTP.TLS != want || c.HTTP.Token.Reveal() != strong || c.EncryptionKey.Reveal() != strong {
-		t.Errorf("%+v, token %q, encryptionKey %q", c.HTTP, c.HTTP.Token.Reveal(), c.EncryptionKey.Reveal())
-	}
+	check(t, "http.tls", c.HTTP.TLS, want)
+	check(t, "http.token", c.HTTP.Token.Reveal(), strong)
+	check(t, "encryptionKey", c.EncryptionKey.Reveal(), strong)
 }
 
 func TestHTTPAndEncryptionMistakes(t *testing.T) {
@@ -32,20 +32,20 @@ func TestHTTPAndEncryptionMistakes(t *testing.T) {
 		{"encryptionKey:", "15:1: encryptionKey " + short},
 		{"encryptionKey: 7", "15:16: encryptionKey is not text; put it in quotes"},
 		{"encryptionKey: ${GONE}", "15:16: encryptionKey needs the environment variable GONE, which is not set"},
-		{"encryptionKey: " + strong + "\nnats: {url: nats://a}", "15:16: encryptionKey is the embedded server's, and nats.url names another; encrypt that one's data in its own configuration, and leave this out"},
+		{"encryptionKey: " + strong + "\nnats: {url: nats://a}", "15:16: encryptionKey encrypts only the embedded server's data, but nats.url names another server; encrypt the data in that server's configuration, and leave this out"},
 		{"http: {token: " + strong + "}", ""},
 		{"http:", ""},
 		{"http: {}", ""},
 		{"http: {token: '${EMPTY}'}", "15:15: http.token " + short},
 		{"http: {token: " + strong[1:] + "}", "15:15: http.token " + short},
-		{"http: {token: " + strong + " x}", "15:15: http.token holds what an HTTP header can't; it takes letters, digits and signs, without spaces"},
-		{"http: {token: é" + strong + "}", "15:15: http.token holds what an HTTP header can't; it takes letters, digits and signs, without spaces"},
+		{"http: {token: " + strong + " x}", "15:15: http.token has characters that an HTTP header can't hold; it takes letters, digits and signs, without spaces"},
+		{"http: {token: é" + strong + "}", "15:15: http.token has characters that an HTTP header can't hold; it takes letters, digits and signs, without spaces"},
 		{"http: {tls: {certFile: a, keyFile: b}}", ""},
 		{"http: {tls: {certFile: a, keyFile: b, clientCAFile: c}}", ""},
 		{"http: {tls: {}}", "15:13: http.tls needs certFile and keyFile"},
-		{"http: {tls: {certFile: a}}", "15:13: http.tls.keyFile is required where tls is given"},
-		{"http: {tls: {keyFile: a}}", "15:13: http.tls.certFile is required where tls is given"},
-		{"http: {tls: {clientCAFile: a}}", "15:13: http.tls.certFile is required where tls is given\n15:13: http.tls.keyFile is required where tls is given"},
+		{"http: {tls: {certFile: a}}", "15:13: http.tls.keyFile is required if tls is given"},
+		{"http: {tls: {keyFile: a}}", "15:13: http.tls.certFile is required if tls is given"},
+		{"http: {tls: {clientCAFile: a}}", "15:13: http.tls.certFile is required if tls is given\n15:13: http.tls.keyFile is required if tls is given"},
 		{"http: {tls: {certFile: 7, keyFile: b}}", "15:24: http.tls.certFile is not text; put it in quotes"},
 	} {
 		if tt.want == "" {
@@ -67,18 +67,23 @@ func TestLoopback(t *testing.T) {
 		"127.0.0.1.example.com:1": false, "127.0.0.1": false, "": false, "[::1%lo]:80": false,
 	} {
 		if got := config.Loopback(addr); got != want {
-			t.Errorf("%q: %v", addr, got)
+			t.Errorf("Loopback(%q) = %v, want %v", addr, got, want)
 		}
 	}
 }
 
-func TestAnOpenEmbeddedServerIsWarnedOf(t *testing.T) {
+func TestWarningOfAnOpenEmbeddedServer(t *testing.T) {
 	for text, want := range map[string]int{
 		"": 0, "nats: {listen: '127.0.0.1:0'}": 0, "nats: {listen: '0.0.0.0:4222'}": 1, "nats: {listen: ':4222', url: nats://a}": 0,
 	} {
 		c := mustParse(t, minimal+text+"\n", nil)
-		if len(c.Warnings) != want || want > 0 && !strings.Contains(c.Warnings[0].Error(), "nats.listen is an address that others than this machine reach") {
-			t.Errorf("%s: %v", text, c.Warnings)
+		if len(c.Warnings) != want {
+			t.Errorf("%s: the warnings are %v, want %d", text, c.Warnings, want)
+			continue
+		}
+		const warning = "nats.listen is an address that other machines can reach"
+		if want > 0 && !strings.Contains(c.Warnings[0].Error(), warning) {
+			t.Errorf("%s: the warning is %v, want %q", text, c.Warnings[0], warning)
 		}
 	}
 }

@@ -5,16 +5,18 @@ import (
 	"maps"
 	"math"
 	"net"
+	"path/filepath"
 	"reflect"
 	"slices"
 	"strconv"
 	"strings"
 
 	"github.com/codeferry/codeferry/messages"
+	"github.com/codeferry/codeferry/messages/wire"
 )
 
-// Load reads a configuration file. Its error is a Problems that holds
-// everything that is wrong, in the file's order; the configuration is nil then.
+// Load reads a configuration file. If the file has mistakes, the configuration is nil
+// and the error is a [Problems] with all of them, in the file's order.
 func Load(file string, env Env) (*Config, error) {
 	env = env.withDefaults()
 	text, err := env.ReadFile(file)
@@ -24,14 +26,39 @@ func Load(file string, env Env) (*Config, error) {
 	return Parse(file, text, env)
 }
 
-// Parse reads a configuration's text. file is its name, in errors and as the
-// base of relative paths.
+// Unneeded says what else LoadForNATS leaves out. The zero value leaves nothing else out.
+type Unneeded struct {
+	// Login: another place has the server, the login and TLS. User, Password, Token, NKey, Creds
+	// and TLS of the configuration's NATS stay empty. URL says only whether the server is the
+	// embedded one: its ${…} are not replaced.
+	Login bool
+	// Sealing: the sealing keys are of no use.
+	Sealing bool
+}
+
+// LoadForNATS is Load for a command that only talks to NATS. It leaves connectors, http and
+// encryptionKey out, so a person needs neither the secrets nor the files of providers. In
+// what it leaves out, nothing is a mistake.
+func LoadForNATS(file string, env Env, without Unneeded) (*Config, error) {
+	env.leftOut = []string{"connectors", "http", "encryptionKey"}
+	if without.Login {
+		env.leftOut = append(env.leftOut, "nats.user", "nats.password", "nats.token", "nats.nkey", "nats.creds", "nats.tls")
+		env.asWritten = "nats.url"
+	}
+	if without.Sealing {
+		env.leftOut = append(env.leftOut, "sealing")
+	}
+	return Load(file, env)
+}
+
+// Parse reads a configuration's text. file is the name for errors; relative paths start
+// at its folder.
 func Parse(file string, text []byte, env Env) (*Config, error) {
 	d := &decoder{env: env.withDefaults(), places: map[string]place{"": {file: file, line: 1, column: 1}}, bad: make(map[string]bool)}
 	c := Default()
 	if root, ok := d.parse(file, text); ok {
 		d.value(root, reflect.ValueOf(c).Elem())
-		c.complete()
+		c.complete(filepath.Dir(file))
 		d.validate(c)
 	}
 	if len(d.problems) > 0 {
@@ -41,7 +68,9 @@ func Parse(file string, text []byte, env Env) (*Config, error) {
 	return c, nil
 }
 
-func (c *Config) complete() {
+// complete fills in what the file leaves out. dir is the file's folder.
+func (c *Config) complete(dir string) {
+	c.DataDir = resolvePath(dir, c.DataDir)
 	for name, app := range c.Apps {
 		if app.CodeTTL == 0 {
 			app.CodeTTL = DefaultCodeTTL
@@ -50,22 +79,10 @@ func (c *Config) complete() {
 	}
 }
 
-// validate looks at what no single field can tell.
+// validate checks what needs more than one field.
 func (d *decoder) validate(c *Config) {
 	d.address("listen", c.Listen)
-	d.address("nats.listen", c.NATS.Listen)
-	if p := c.NATS.InboxPrefix; p != "" && !ValidInboxPrefix(p) {
-		d.failPath("nats.inboxPrefix", "%q is no beginning of a subject, such as _INBOX_worker", p)
-	}
-	if c.NATS.URL == "" && !Loopback(c.NATS.Listen) && !d.bad["nats.listen"] {
-		d.warnings = append(d.warnings, d.problemAt("nats.listen", "is an address that others than this machine reach, and the embedded server has no users: they may publish, read and delete"))
-	}
-	if c.NATS.Replicas < 1 || c.NATS.Replicas > 5 {
-		d.failPath("nats.replicas", "is %d; it takes 1 to 5", c.NATS.Replicas)
-	}
-	if c.NATS.URL == "" && c.NATS.Replicas > 1 {
-		d.failPath("nats.replicas", "is %d, and the embedded server is one alone; give nats.url, or leave it out", c.NATS.Replicas)
-	}
+	d.nats(c.NATS)
 	d.encryption(c)
 	d.http(c.HTTP)
 	d.worker(c.Worker)
@@ -73,28 +90,17 @@ func (d *decoder) validate(c *Config) {
 		d.failPath("sealing.requireSealed", "needs sealing.keys; codeferry keygen makes one")
 	}
 	if len(c.Apps) == 0 {
-		d.failPath("apps", "is required: the connectors of each app, such as {default: {email: [direct-mail]}}")
+		d.failPath("apps", "is required; it holds the connectors of each app, such as {default: {email: [direct-mail]}}")
 	}
 	for _, name := range slices.Sorted(maps.Keys(c.Apps)) {
 		d.app(c, name)
 	}
 }
 
-// ValidInboxPrefix tells whether p can begin a subject: tokens without spaces, *
-// and >, and a dot between them.
-func ValidInboxPrefix(p string) bool {
-	for token := range strings.SplitSeq(p, ".") {
-		if token == "" || strings.ContainsAny(token, "*> \t\r\n") {
-			return false
-		}
-	}
-	return true
-}
-
 func (d *decoder) app(c *Config, name string) {
 	path := "apps." + name
-	if !messages.ValidApp(name) {
-		d.failPath(path, "is no app name; it takes 1 to 128 of A-Z a-z 0-9 _ -")
+	if !wire.ValidApp(name) {
+		d.failPath(path, "is not an app name; it takes 1 to 128 of A-Z a-z 0-9 _ -")
 	}
 	app := c.Apps[name]
 	if len(app.Email)+len(app.SMS) == 0 && !d.bad[path+".email"] && !d.bad[path+".sms"] {
@@ -139,6 +145,6 @@ func (d *decoder) address(path, addr string) {
 		_, err = strconv.ParseUint(port, 10, 16)
 	}
 	if err != nil {
-		d.failPath(path, "%q is no address; it takes a host and a port, such as 127.0.0.1:8080", addr)
+		d.failPath(path, "%q is not an address; it takes a host and a port, such as 127.0.0.1:8080", addr)
 	}
 }

@@ -10,9 +10,8 @@ import (
 	"github.com/codeferry/codeferry/messages"
 )
 
-// TestLogtosConnectorsLoad as they stand: JSON with every field that Logto's
-// documents have for a connector, and the mail that they give as an example. What
-// means nothing here is warned of, a field at a time.
+// TestLogtosConnectorsLoad unchanged: JSON with every field that Logto's documents have for a
+// connector, and their example mail. Each field without effect gives a warning.
 func TestLogtosConnectorsLoad(t *testing.T) {
 	file, err := filepath.Abs("testdata/codeferry.yaml")
 	if err != nil {
@@ -23,10 +22,7 @@ func TestLogtosConnectorsLoad(t *testing.T) {
 	}
 	for _, kind := range config.ConnectorTypes() {
 		t.Run(kind, func(t *testing.T) {
-			channel := messages.Email
-			if strings.HasPrefix(kind, "aliyun-sms") {
-				channel = messages.SMS
-			}
+			channel := ofType(t, kind, "").Channel()
 			text := "apps:\n  default: {" + string(channel) + ": [a]}\nconnectors:\n  a: {type: " + kind + ", file: logto/" + kind + ".json}\n"
 			c, err := config.Parse(file, []byte(text), config.Env{})
 			if err != nil {
@@ -35,12 +31,12 @@ func TestLogtosConnectorsLoad(t *testing.T) {
 			var warned []string
 			for _, p := range c.Warnings {
 				if filepath.Base(p.File) != kind+".json" {
-					t.Errorf("a warning of something else: %v", p)
+					t.Errorf("the warning is not about %s.json: %v", kind, p)
 				}
 				warned = append(warned, strings.TrimPrefix(p.Path, "connectors.a."))
 			}
 			if !slices.Equal(warned, warnings[kind]) {
-				t.Errorf("warned of %q, want %q", warned, warnings[kind])
+				t.Errorf("the warnings are about %q, want %q", warned, warnings[kind])
 			}
 			s, err := c.Connectors["a"].Settings.New()
 			if err != nil {
@@ -53,11 +49,11 @@ func TestLogtosConnectorsLoad(t *testing.T) {
 			for _, typ := range messages.Types() {
 				m, err := s.Render(&messages.SendCode{ID: "id-1", To: to, Type: typ, Payload: messages.Payload{"code": "483921", "domain": "example.com", "token": "t&t"}})
 				if err != nil {
-					t.Errorf("%s: %v", typ, err)
+					t.Errorf("render %s: %v", typ, err)
 					continue
 				}
 				if whole := m.HTML + m.Text + m.TemplateParam; !strings.Contains(whole, "483921") || strings.Contains(whole, "{{") {
-					t.Errorf("%s: %q", typ, whole)
+					t.Errorf("%s is rendered as %q, want the code and no placeholder", typ, whole)
 				}
 			}
 		})

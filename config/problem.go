@@ -9,8 +9,8 @@ import (
 
 // Problem is one mistake in a configuration.
 type Problem struct {
-	// File, Line and Column say where it stands, both counted from 1. A field
-	// that is missing stands where its parent does.
+	// File, Line and Column are the place. Line and Column count from 1. A field that is
+	// missing has the place of its parent.
 	File         string
 	Line, Column int
 	// Path is the field's, such as connectors.direct-mail.accountName.
@@ -31,10 +31,10 @@ func (p Problem) Error() string {
 	return p.File + ": " + s
 }
 
-// Problems is everything that is wrong with a configuration.
+// Problems are all mistakes of a configuration.
 type Problems []Problem
 
-// sorted puts the problems into the files' order.
+// sorted sorts the problems by their place.
 func (ps Problems) sorted() Problems {
 	slices.SortStableFunc(ps, func(a, b Problem) int {
 		return cmp.Or(strings.Compare(a.File, b.File), a.Line-b.Line, a.Column-b.Column)
@@ -42,7 +42,7 @@ func (ps Problems) sorted() Problems {
 	return ps
 }
 
-// Error returns a line a problem.
+// Error returns one line for each problem.
 func (ps Problems) Error() string {
 	lines := make([]string, len(ps))
 	for i, p := range ps {

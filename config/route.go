@@ -10,19 +10,19 @@ import (
 	"github.com/codeferry/codeferry/messages"
 )
 
-// Step is a connector on an app's way for a channel, and for whom it is. Written
-// as the connector's name alone, it is for everybody. Where it has several
-// conditions, all have to hold.
+// Step is a connector in an app's route for a channel, with the conditions of the
+// messages that it serves. Written as the connector's name alone, it serves all
+// messages. If it has several conditions, all must hold.
 type Step struct {
 	// Connector names one of the connectors.
 	Connector string `yaml:"connector"`
-	// Mainland is true for numbers of mainland China alone, and false for all
-	// others alone. Default: both.
+	// Mainland true means only numbers of mainland China, and false only all others.
+	// Default: both.
 	Mainland *bool `yaml:"mainland"`
-	// Domains are those of the mail addresses that it is for: example.com is that
-	// one, *.example.com each below it. Default: all.
+	// Domains are the domains of the mail addresses that it serves. example.com is that
+	// domain alone, *.example.com each domain below it. Default: all.
 	Domains []string `yaml:"domains"`
-	// Types are the usage types that it is for. Default: all.
+	// Types are the usage types that it serves. Default: all.
 	Types []messages.Type `yaml:"types"`
 }
 
@@ -32,12 +32,12 @@ func (s *Step) UnmarshalText(text []byte) error {
 	return nil
 }
 
-// Always tells a step that is for everybody.
+// Always reports whether the step serves all messages.
 func (s Step) Always() bool {
 	return s.Mainland == nil && len(s.Domains) == 0 && len(s.Types) == 0
 }
 
-// Serves tells whether the step is for a message of a type to a recipient.
+// Serves reports whether the step serves a message of a type to a recipient.
 func (s Step) Serves(to string, t messages.Type) bool {
 	if len(s.Types) > 0 && !slices.ContainsFunc(s.Types, func(mine messages.Type) bool { return mine.Canonical() == t.Canonical() }) {
 		return false
@@ -52,8 +52,8 @@ func (s Step) Serves(to string, t messages.Type) bool {
 	return slices.ContainsFunc(s.Domains, func(mine string) bool { return within(domain, mine) })
 }
 
-// String describes the conditions, for a person; it is empty for a step that is
-// for everybody.
+// String describes the conditions to a user. It is empty for a step that serves all
+// messages.
 func (s Step) String() string {
 	var parts []string
 	if s.Mainland != nil {
@@ -72,14 +72,15 @@ func (s Step) String() string {
 	return strings.Join(parts, "; ")
 }
 
-// mainland tells a number of mainland China, as Logto does where it is not strict.
+// mainland reports whether a number is of mainland China, by the same rule as Logto
+// outside its strict mode.
 func mainland(to string) bool {
 	n, err := phone.Parse(to, false)
 	return n.Mainland || errors.Is(err, phone.ErrNotMobile)
 }
 
-// within tells whether a domain is, or for *.base is below, the one that a
-// configuration names. Upper and lower case are the same.
+// within reports whether a domain is the named one, or below base if the name is *.base.
+// It ignores case.
 func within(domain, named string) bool {
 	domain, named = strings.ToLower(domain), strings.ToLower(named)
 	if base, ok := strings.CutPrefix(named, "*"); ok {
@@ -96,8 +97,8 @@ func (a App) Route(c messages.Channel) []Step {
 	return a.SMS
 }
 
-// Chain returns the connectors for a message of a type to a recipient, in the
-// order to try them, each once.
+// Chain returns the connectors for a message of a type to a recipient, each once, in the
+// order to try them.
 func (a App) Chain(c messages.Channel, to string, t messages.Type) []string {
 	var chain []string
 	for _, s := range a.Route(c) {
@@ -117,10 +118,10 @@ func (d *decoder) route(c *Config, path string, ch messages.Channel, steps []Ste
 		switch {
 		case d.bad[at]:
 		case s.Connector == "":
-			d.failPath(at, "names no connector; give it connector")
+			d.failPath(at, "names no connector; set connector")
 		case !ok && d.bad["connectors"]:
 		case !ok:
-			d.failPath(at, "names the connector %q, which is not there; there is %s", s.Connector, list(connectorNames(c)))
+			d.failPath(at, "names the connector %q, which does not exist; connectors has %s", s.Connector, list(connectorNames(c)))
 		case conn.Settings != nil && conn.Settings.Channel() != ch:
 			d.failPath(at, "names the connector %q, which sends %s", s.Connector, conn.Settings.Channel())
 		case always[s.Connector]:
@@ -130,11 +131,11 @@ func (d *decoder) route(c *Config, path string, ch messages.Channel, steps []Ste
 		d.conditions(at, ch, s)
 	}
 	if len(steps) > 0 && !everybody(steps) {
-		d.warnings = append(d.warnings, d.problemAt(path, "has no step for everybody: a message that fits none becomes a dead letter"))
+		d.warnings = append(d.warnings, d.problemAt(path, "has no step that serves all messages: a message that no step serves becomes a dead letter"))
 	}
 }
 
-// everybody tells whether each message finds a step.
+// everybody reports whether the steps together serve all messages.
 func everybody(steps []Step) bool {
 	var mainland, others bool
 	for _, s := range steps {
@@ -151,19 +152,19 @@ func everybody(steps []Step) bool {
 
 func (d *decoder) conditions(at string, ch messages.Channel, s Step) {
 	if s.Mainland != nil && ch != messages.SMS {
-		d.failPath(at+".mainland", "is for sms; mails have domains")
+		d.failPath(at+".mainland", "is for sms; for email use domains")
 	}
 	if len(s.Domains) > 0 && ch != messages.Email {
-		d.failPath(at+".domains", "is for email; numbers have mainland")
+		d.failPath(at+".domains", "is for email; for sms use mainland")
 	}
 	for i, name := range s.Domains {
 		if base := strings.TrimPrefix(name, "*."); base == "" || strings.ContainsAny(base, "*@ ") || strings.HasPrefix(base, ".") {
-			d.failPath(fmt.Sprintf("%s.domains[%d]", at, i), "%q is no domain; it takes example.com, or *.example.com for what is below it", name)
+			d.failPath(fmt.Sprintf("%s.domains[%d]", at, i), "%q is not a domain; it takes example.com, or *.example.com for the domains below it", name)
 		}
 	}
 	for i, t := range s.Types {
 		if !t.Valid() {
-			d.failPath(fmt.Sprintf("%s.types[%d]", at, i), "%q is no usage type such as SignIn", t)
+			d.failPath(fmt.Sprintf("%s.types[%d]", at, i), "%q is not a usage type such as SignIn", t)
 		}
 	}
 }

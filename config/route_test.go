@@ -9,8 +9,8 @@ import (
 	"github.com/codeferry/codeferry/messages"
 )
 
-// steps is a configuration with two connectors of each channel, and the routes
-// of its only app.
+// steps returns a configuration with two connectors for each channel, and one app with these
+// routes.
 func steps(email, sms string) string {
 	const mail = `{type: aliyun-dm, accessKeyId: x, accessKeySecret: x, accountName: a@b.c, templates: [` +
 		`{usageType: Register, subject: s, content: "{{code}}"}, {usageType: SignIn, subject: s, content: "{{code}}"},` +
@@ -41,7 +41,7 @@ func TestChain(t *testing.T) {
 		{messages.Email, "a@other.net", messages.Register, "m1"},
 		{messages.SMS, "+8613012345678", messages.SignIn, "s1"},
 		{messages.SMS, "13012345678", messages.SignIn, "s1"},
-		{messages.SMS, "+861012345678", messages.Register, "s1"}, // no mobile, and yet of the mainland
+		{messages.SMS, "+861012345678", messages.Register, "s1"}, // not a mobile number, but of the mainland
 		{messages.SMS, "+85291234567", messages.Register, "s2"},
 		{messages.SMS, "+85291234567", messages.SignIn, ""},
 	} {
@@ -49,9 +49,10 @@ func TestChain(t *testing.T) {
 			t.Errorf("%s %s: got %q, want %q", test.to, test.typ, got, test.want)
 		}
 	}
-	if len(c.Warnings) != 1 || c.Warnings[0].Path != "apps.default.sms" {
-		t.Errorf("%v", c.Warnings)
+	if len(c.Warnings) != 1 {
+		t.Fatalf("the warnings are %v, want 1", c.Warnings)
 	}
+	check(t, "the path of the warning", c.Warnings[0].Path, "apps.default.sms")
 	for want, s := range map[string]config.Step{
 		"":                                       app.Email[2],
 		"example.com, *.example.org":             app.Email[0],
@@ -59,12 +60,12 @@ func TestChain(t *testing.T) {
 		"numbers outside the mainland; Register": app.SMS[1],
 	} {
 		if s.String() != want {
-			t.Errorf("got %q, want %q", s, want)
+			t.Errorf("String() = %q, want %q", s, want)
 		}
 	}
 }
 
-func TestNoStepForEverybody(t *testing.T) {
+func TestWarningOfAnIncompleteRoute(t *testing.T) {
 	for sms, warned := range map[string]bool{
 		"[s1]": false, "[{connector: s1, mainland: true}, s2]": false,
 		"[{connector: s1, mainland: true}, {connector: s2, mainland: false}]":                  false,
@@ -73,12 +74,12 @@ func TestNoStepForEverybody(t *testing.T) {
 		"[{connector: s1, mainland: true}, {connector: s2, mainland: false, types: [SignIn]}]": true,
 	} {
 		if c := mustParse(t, steps("[m1]", sms), nil); len(c.Warnings) > 0 != warned {
-			t.Errorf("%s: %v", sms, c.Warnings)
+			t.Errorf("%s: the warnings are %v, want some: %t", sms, c.Warnings, warned)
 		}
 	}
 }
 
-func TestStepsThatAreWrong(t *testing.T) {
+func TestMistakesInSteps(t *testing.T) {
 	for _, c := range []struct {
 		email, sms string
 		want       []string // path: text
@@ -87,11 +88,11 @@ func TestStepsThatAreWrong(t *testing.T) {
 		{"[m1, {connector: m2, mainland: true}]", "[s1]", []string{"apps.default.email[1].mainland is for sms"}},
 		{"[m1]", "[{connector: s1, domains: [example.com]}, s1]", []string{"apps.default.sms[0].domains is for email"}},
 		{`[{connector: m1, domains: ["@x", "*", "*.", "a b"]}, m2]`, "[s1]", []string{"[0].domains[0]", "[0].domains[1]", "[0].domains[2]", "[0].domains[3]"}},
-		{"[{connector: m1, types: [Login]}, m2]", "[s1]", []string{`apps.default.email[0].types[0] "Login" is no usage type`}},
+		{"[{connector: m1, types: [Login]}, m2]", "[s1]", []string{`apps.default.email[0].types[0] "Login" is not a usage type`}},
 		{"[{types: [SignIn]}]", "[s1]", []string{"apps.default.email[0] names no connector"}},
 		{"[m1, {connector: m1, types: [SignIn]}]", "[s1]", []string{`apps.default.email[1] names the connector "m1" a second time`}},
 		{"[m1]", "[m1]", []string{`apps.default.sms[0] names the connector "m1", which sends email`}},
-		{"[m1]", "[{connector: s9, mainland: false}]", []string{`apps.default.sms[0] names the connector "s9", which is not there`}},
+		{"[m1]", "[{connector: s9, mainland: false}]", []string{`apps.default.sms[0] names the connector "s9", which does not exist`}},
 		{"[{connector: m1, domain: [x]}]", "[s1]", []string{"did you mean domains?"}},
 	} {
 		var got []string

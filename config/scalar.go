@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 	"reflect"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/goccy/go-yaml/ast"
@@ -14,7 +15,19 @@ import (
 	"github.com/codeferry/codeferry/sender"
 )
 
-// scalar reads text, a number or a truth value.
+// expand replaces the ${…} of a field's text, except in the one field that stays as it is
+// written. Later checks leave that one out, because they would take its text for the value.
+func (d *decoder) expand(f field, text, base string) (string, error) {
+	if f.path == "" || f.path != d.env.asWritten {
+		return d.env.expand(text, base)
+	}
+	if strings.Contains(text, "${") {
+		d.bad[f.path] = true
+	}
+	return text, nil
+}
+
+// scalar reads text, a number or a boolean.
 func (d *decoder) scalar(f field, v reflect.Value) {
 	if v.Kind() == reflect.Pointer {
 		v.Set(reflect.New(v.Type().Elem()))
@@ -22,12 +35,12 @@ func (d *decoder) scalar(f field, v reflect.Value) {
 	}
 	text, isText := scalarText(f.node)
 	base := filepath.Dir(f.doc.file)
-	text, err := d.env.expand(text, base)
+	text, err := d.expand(f, text, base)
 	if err != nil {
 		d.fail(f, "%v", err)
 		return
 	}
-	if u, ok := v.Addr().Interface().(encoding.TextUnmarshaler); ok {
+	if u, ok := reflect.TypeAssert[encoding.TextUnmarshaler](v.Addr()); ok {
 		if err := u.UnmarshalText([]byte(text)); err != nil {
 			d.fail(f, "%v", err)
 		}
@@ -38,14 +51,18 @@ func (d *decoder) scalar(f field, v reflect.Value) {
 		b, err := d.env.ReadFile(resolvePath(base, text))
 		if err != nil {
 			d.fail(f, "names a file that can't be read: %v", err)
-			v.SetString(text) // so that no other text is asked for
+			v.SetString(text) // not empty: validation must not report it as missing, too
 			return
 		}
 		v.SetString(string(b))
 		return
 	case v.Type() == reflect.TypeFor[time.Duration]():
 		var n time.Duration
-		if n, err = time.ParseDuration(text); err == nil && n <= 0 {
+		if n, err = ParseDuration(text); errors.Is(err, ErrNoUnit) {
+			d.fail(f, "%v", err)
+			return
+		}
+		if err == nil && n <= 0 {
 			err = errors.New("not positive")
 		}
 		v.SetInt(int64(n))
@@ -55,14 +72,7 @@ func (d *decoder) scalar(f field, v reflect.Value) {
 			d.fail(f, "is not text; put it in quotes")
 			return
 		}
-		if isSecret(v) {
-			v.Set(reflect.ValueOf(sender.NewSecret(text)))
-			return
-		}
-		if v.Type() == reflect.TypeFor[sender.FilePath]() && text != "" {
-			text = resolvePath(base, text)
-		}
-		v.SetString(text)
+		setText(v, text, base)
 	case v.Kind() == reflect.Int, v.Kind() == reflect.Int64:
 		var n int64
 		n, err = strconv.ParseInt(text, 10, 64)
@@ -82,15 +92,28 @@ func (d *decoder) scalar(f field, v reflect.Value) {
 		return
 	}
 	if err != nil {
-		d.fail(f, "%q is not %s", text, want(v)) // never a secret: those are text
+		d.fail(f, "%q is not %s", text, want(v)) // never a secret: secrets are text
 	}
 }
 
-// isSecret tells whether a value is a secret: text, whatever it is made of.
+// setText sets a value to a text. A relative path starts at base.
+func setText(v reflect.Value, text, base string) {
+	switch {
+	case isSecret(v):
+		v.Set(reflect.ValueOf(sender.NewSecret(text)))
+	case v.Type() == reflect.TypeFor[sender.FilePath]() && text != "":
+		v.SetString(resolvePath(base, text))
+	default:
+		v.SetString(text)
+	}
+}
+
+// isSecret reports whether a value is a [sender.Secret]. It reads text, although it is a
+// struct.
 func isSecret(v reflect.Value) bool { return v.Type() == reflect.TypeFor[sender.Secret]() }
 
-// scalarText returns a scalar as it was written; isText is false for a number
-// or a truth value without quotes.
+// scalarText returns a scalar as it is written. isText is false for a number or a
+// boolean without quotes.
 func scalarText(n ast.Node) (text string, isText bool) {
 	switch x := n.(type) {
 	case *ast.StringNode:
@@ -101,7 +124,7 @@ func scalarText(n ast.Node) (text string, isText bool) {
 	return n.GetToken().Value, false
 }
 
-// kind says what a node is, for a person.
+// kind describes a node to a user.
 func kind(n ast.Node) string {
 	switch n.(type) {
 	case *ast.MappingNode, *ast.MappingValueNode:
@@ -118,11 +141,11 @@ func kind(n ast.Node) string {
 	return "something else"
 }
 
-// want says what a value takes, for a person.
+// want describes to a user what a value takes.
 func want(v reflect.Value) string {
 	switch {
 	case v.Type() == reflect.TypeFor[time.Duration]():
-		return "a duration such as 10s or 5m"
+		return "a duration such as " + DurationForms
 	case isSecret(v):
 		return "text"
 	case v.Kind() == reflect.Struct, v.Kind() == reflect.Map:

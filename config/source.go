@@ -5,21 +5,21 @@ import (
 	"maps"
 )
 
-// Source is a configuration's file and every file that it names, read again when
-// one of them changes. It is for one goroutine at a time.
+// Source is a configuration's file and every file that it names. It knows when one of
+// them changes. It is not safe for concurrent use.
 type Source struct {
 	file string
 	env  Env
-	// seen are the contents as they were last read.
+	// seen are the digests of the files' contents at the last Load.
 	seen map[string][sha256.Size]byte
 }
 
-// NewSource names the file; it reads nothing yet.
+// NewSource returns a source for the file. It does not read the file yet.
 func NewSource(file string, env Env) *Source {
 	return &Source{file: file, env: env.withDefaults()}
 }
 
-// Load is Load.
+// Load reads the configuration like the function [Load].
 func (s *Source) Load() (*Config, error) {
 	seen := make(map[string][sha256.Size]byte)
 	env := s.env
@@ -33,7 +33,7 @@ func (s *Source) Load() (*Config, error) {
 	return c, err
 }
 
-// Changed tells whether a file reads differently from the last Load.
+// Changed reports whether a file has changed since the last Load.
 func (s *Source) Changed() bool {
 	now := make(map[string][sha256.Size]byte, len(s.seen))
 	for name := range s.seen {

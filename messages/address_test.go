@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"github.com/codeferry/codeferry/messages"
+	"github.com/codeferry/codeferry/messages/wire"
 )
 
 func TestCheckAddress(t *testing.T) {
@@ -33,10 +34,12 @@ func TestCheckAddress(t *testing.T) {
 			good: []string{
 				"+8613012345678", "8613012345678", "008613012345678", "13012345678", "+1 (415) 555-2671", "12345", "+12345",
 				"12345678901234567", "0012345678901234567", "+12345678901234567", "020-1234-5678",
+				"１３０１２３４５６７８", "＋８６１３０１２３４５６７８", "＋８６　（１３０）　１２３４－５６７８", "٠١٢٣٤٥٦٧٨٩", "+۹۸۹۱۲۱۲۳۴۵۶۷", "१२३४५६७८९०", "𝟏𝟐𝟑𝟒𝟓",
+				strings.Repeat("１", 17),
 			},
 			bad: []string{
 				"", "+", "1234", "+1234", "001234", "123456789012345678", "+123456789012345678", "00123456789012345678", "++8613012345678",
-				"86+13012345678", "130123a5678", "13012345678;", "tel:13012345678", "１３０１２３４５６７８", "١٢٣٤٥٦٧٨", "1301\n2345678",
+				"86+13012345678", "130123a5678", "13012345678;", "tel:13012345678", "1３0１1Ⅷ2②3", "１３０１２３＋４５６７８", "１３０．１２３４．５６７８", "一三〇一二三四五六七八", "1301\n2345678",
 				"13012345678,13112345678", "foo@example.com", "12345" + strings.Repeat(" ", 60),
 			},
 		},
@@ -60,15 +63,19 @@ func TestCheckAddress(t *testing.T) {
 
 func TestMask(t *testing.T) {
 	for to, want := range map[string]string{
-		"+8613012345678":     "+86130****5678",
-		"8613012345678":      "86130****5678",
-		"+86 130-1234-5678":  "+86130****5678",
-		"13012345678":        "130****5678",
-		"+14155552671":       "+141****2671",
-		"1234567890":         "1234****90",
-		"12345678":           "12****78",
-		"1234567":            "123****",
-		"12345":              "1****",
+		"+8613012345678":    "+86130****5678",
+		"8613012345678":     "86130****5678",
+		"+86 130-1234-5678": "+86130****5678",
+		"13012345678":       "130****5678",
+		"+14155552671":      "+141****2671",
+		"1234567890":        "1234****90",
+		"12345678":          "12****78",
+		"1234567":           "123****",
+		"12345":             "1****",
+		"＋８６１３０１２３４５６７８":     "+86130****5678",
+		"+٨٦١٣٠١٢٣٤٥٦٧٨":     "+86130****5678",
+		"+525512345678":      "+5255****5678",
+		"+5215512345678":     "+5255****5678",
 		"+12345678901234567": "+12345****4567",
 		"foo@example.com":    "f***@example.com",
 		"a@b":                "a***@b",
@@ -94,8 +101,8 @@ func TestMask(t *testing.T) {
 	}
 }
 
-// Whatever a number looks like, four of its digits are hidden; whatever an email
-// address looks like, all of its name but the first character is.
+// TestMaskHidesEnough: Mask hides at least four digits of each number, and the name of each
+// email address except its first character.
 func TestMaskHidesEnough(t *testing.T) {
 	r := rand.New(rand.NewPCG(1, 2))
 	const alphabet = "0123456789012345678901234567890123456789+-() @.abcé<>,"
@@ -112,22 +119,45 @@ func TestMaskHidesEnough(t *testing.T) {
 		}
 		if name, domain, ok := strings.Cut(to, "@"); ok {
 			if want := string([]rune(name)[:1]) + "***@" + domain; masked != want {
-				t.Fatalf("Mask(%q) = %q", to, masked)
+				t.Fatalf("Mask(%q) = %q, want %q", to, masked, want)
 			}
 			continue
 		}
-		if hidden := len(messages.Digits(to)) - len(messages.Digits(masked)); hidden < 4 {
+		if hidden := len(wire.Digits(to)) - len(wire.Digits(masked)); hidden < 4 {
 			t.Fatalf("Mask(%q) = %q hides %d digits", to, masked, hidden)
 		}
 	}
 }
 
-func TestDigits(t *testing.T) {
-	for to, want := range map[string]string{"": "", "123": "123", "+86 (130) 1-2": "8613012", "１２": "", "a1b2": "12"} {
-		if got := messages.Digits(to); got != want {
-			t.Errorf("Digits(%q) = %q, want %q", to, got, want)
-		}
+// FuzzNumber: two forms of a number with the same digits have the same mask, and the mask of
+// each number hides at least four digits.
+func FuzzNumber(f *testing.F) {
+	for _, to := range []string{"+8613012345678", "＋８６１３０１２３４５６７８", "+5215512345678", "005215512345678", "٠١٢٣٤٥٦٧٨٩", "+1 (415) 555-2671", "", "521", "+"} {
+		f.Add(to)
 	}
+	f.Fuzz(func(t *testing.T, to string) {
+		digits := wire.Digits(to)
+		if strings.Trim(digits, "0123456789") != "" {
+			t.Fatalf("Digits(%q) = %q, want only digits", to, digits)
+		}
+		if again := wire.Digits(digits); again != digits {
+			t.Errorf("Digits(%q) = %q, but Digits of that is %q", to, digits, again)
+		}
+		if messages.CheckAddress(messages.SMS, to) != nil {
+			return
+		}
+		masked := messages.Mask(to)
+		sign := ""
+		if strings.HasPrefix(to, "+") || strings.HasPrefix(to, "＋") {
+			sign = "+"
+		}
+		if plain := messages.Mask(sign + digits); plain != masked {
+			t.Errorf("Mask(%q) = %q, but Mask(%q) = %q", to, masked, sign+digits, plain)
+		}
+		if hidden := len(digits) - len(wire.Digits(masked)); hidden < 4 {
+			t.Errorf("Mask(%q) = %q hides %d digits", to, masked, hidden)
+		}
+	})
 }
 
 func ExampleMask() {

@@ -10,14 +10,15 @@ import (
 	"time"
 
 	"github.com/nats-io/nats-server/v2/server"
+	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 
 	"github.com/codeferry/codeferry/messages"
+	"github.com/codeferry/codeferry/messages/wire"
 )
 
-// A sign-up: the auth service makes a code and hands it over. When Publish has
-// returned without an error, the code is on its way, even if everything stops
-// now.
+// At a sign-up the auth service makes a code and publishes it. After Publish has returned
+// without an error, codeferry sends the code, even if the service stops now.
 func ExamplePublisher() {
 	url, stop := exampleServer()
 	defer stop()
@@ -50,7 +51,7 @@ func ExamplePublisher() {
 			fmt.Printf("the code for %s is message %d\n", messages.Mask(phone), ack.Sequence) // keep ack.ID for `codeferry status`
 			return nil
 		case errors.As(err, &wrong):
-			return fmt.Errorf("ask the visitor to mend it: %w", err)
+			return fmt.Errorf("ask the visitor to correct it: %w", err)
 		case errors.Is(err, messages.ErrStreamFull), errors.Is(err, messages.ErrNotConnected), errors.Is(err, messages.ErrNoStream):
 			return fmt.Errorf("no code was sent, ask the visitor to come back: %w", err)
 		}
@@ -65,7 +66,7 @@ func ExamplePublisher() {
 	}
 	// Output:
 	// the code for +86130****5678 is message 1
-	// ask the visitor to mend it: to is no phone number such as +8613012345678: it needs 5 to 17 digits after an optional + or 00
+	// ask the visitor to correct it: to is not a phone number such as +8613012345678: it needs 5 to 17 digits after an optional + or 00
 }
 
 // Many codes at once: publish all, then wait for each.
@@ -83,7 +84,7 @@ func ExamplePublisher_PublishAsync() {
 		log.Fatal(err)
 	}
 
-	var all []*messages.Pending
+	var all []messages.Pending
 	for i := range 3 {
 		pending, err := publisher.PublishAsync(
 			messages.Subject{Channel: messages.Email, Key: fmt.Sprintf("invitation-%d", i)},
@@ -110,9 +111,9 @@ func ExamplePublisher_PublishAsync() {
 	// stored 3
 }
 
-// A user waits for a code that can't be sent: the auth service hears of it, and
+// A code can't be sent while its user waits for it: the auth service gets the outcome, and
 // offers another way.
-func ExampleOutcomes() {
+func ExampleSubscribeOutcomes() {
 	url, stop := exampleServer()
 	defer stop()
 
@@ -121,23 +122,19 @@ func ExampleOutcomes() {
 		log.Fatal(err)
 	}
 	defer nc.Close()
-	js, err := jetstream.New(nc)
-	if err != nil {
-		log.Fatal(err)
-	}
 	ctx, cancel := context.WithCancel(context.Background()) // until the service ends
 	defer cancel()
 
-	examplePlayWorker(js, messages.Outcome{
+	examplePlayWorker(nc, messages.Outcome{
 		ID: "01JDCT5Z6Q0000000000000000", App: messages.DefaultApp, Channel: messages.SMS, Type: messages.SignIn, Key: "user-4711",
 		Status: messages.StatusDead, Reason: messages.ReasonLimited, To: "+86130****5678",
 	})
 
-	err = messages.Outcomes(ctx, js, messages.OutcomesOptions{
-		Statuses: []messages.Status{messages.StatusDead},
-		Durable:  "auth",                             // goes on where it was, and is shared by the service's instances
-		Since:    time.Now().Add(-time.Minute),       // when it runs for the first time
-		Trouble:  func(err error) { log.Print(err) }, // it tries again by itself
+	err = messages.SubscribeOutcomes(ctx, nc, messages.OutcomesOptions{
+		Statuses:     []messages.Status{messages.StatusDead},
+		Durable:      "auth",                             // continues after a restart; the service's instances share it
+		Since:        time.Now().Add(-time.Minute),       // the first time
+		ErrorHandler: func(err error) { log.Print(err) }, // it tries again by itself
 	}, func(_ context.Context, o messages.Outcome) error {
 		switch o.Reason {
 		case messages.ReasonDoubt, messages.ReasonPoison:
@@ -147,7 +144,7 @@ func ExampleOutcomes() {
 		default:
 			fmt.Printf("%s: no code can be sent to %s (%s); use your mail address instead.\n", o.Key, o.To, o.Reason)
 		}
-		cancel() // an example ends; a service goes on
+		cancel() // only the example ends here
 		return nil
 	})
 	if err != nil {
@@ -157,20 +154,23 @@ func ExampleOutcomes() {
 	// user-4711: no code can be sent to +86130****5678 (limited); use your mail address instead.
 }
 
-// examplePlayWorker says what a worker says of a message.
-func examplePlayWorker(js jetstream.JetStream, o messages.Outcome) {
+// examplePlayWorker publishes an outcome as a worker does.
+func examplePlayWorker(nc *nats.Conn, o messages.Outcome) {
+	js, err := jetstream.New(nc)
+	if err != nil {
+		log.Fatal(err)
+	}
 	body, err := json.Marshal(o)
 	if err != nil {
 		log.Fatal(err)
 	}
-	if _, err := js.Publish(context.Background(), messages.OutcomeSubject(o.App, o.Channel, o.Status), body); err != nil {
+	if _, err := js.Publish(context.Background(), wire.OutcomeSubject(o.App, o.Channel, o.Status), body); err != nil {
 		log.Fatal(err)
 	}
 }
 
-// An outage is over, and `codeferry dead replay --reissue` asks for new codes in
-// place of those that have expired: the auth service makes them, for those whose
-// users still wait.
+// After an outage `codeferry dead replay --reissue` asks for new codes in place of the
+// expired ones. The auth service makes them for users who still wait.
 func ExampleOnReissue() {
 	url, stop := exampleServer()
 	defer stop()
@@ -189,7 +189,7 @@ func ExampleOnReissue() {
 	requests, err := messages.OnReissue(context.Background(), nc, messages.DefaultApp, "auth", func(ctx context.Context, r messages.Reissue) error {
 		phone, ok := phones[r.Key]
 		if !ok {
-			return errors.New("this user has gone") // the dead letter stays
+			return errors.New("this user no longer exists") // the dead letter stays
 		}
 		ctx, cancel := context.WithTimeout(ctx, 3*time.Second)
 		defer cancel()
@@ -206,10 +206,10 @@ func ExampleOnReissue() {
 	}
 	defer func() { _ = requests.Unsubscribe() }()
 
-	// What the operator's command does, for each dead letter.
+	// The operator's command does this for each dead letter.
 	for _, user := range []string{"user-4711", "user-0815"} {
 		ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
-		err := messages.RequestReissue(ctx, nc, messages.Reissue{
+		err := wire.RequestReissue(ctx, nc, messages.Reissue{
 			ID: "01JDCT5Z6Q0000000000000000", App: messages.DefaultApp, Channel: messages.SMS, Type: messages.SignIn, Key: user,
 		})
 		cancel()
@@ -219,11 +219,11 @@ func ExampleOnReissue() {
 	}
 	// Output:
 	// a new code is on its way to +86130****5678
-	// ask for a new code: the auth service makes no new code: this user has gone
+	// ask for a new code: the auth service makes no new code: this user no longer exists
 }
 
-// exampleServer is NATS with codeferry's streams, which a worker or `codeferry
-// provision` makes otherwise.
+// exampleServer is a NATS server with codeferry's streams. In production a worker or
+// `codeferry provision` creates them.
 func exampleServer() (url string, stop func()) {
 	dir, err := os.MkdirTemp("", "codeferry")
 	if err != nil {
@@ -246,7 +246,7 @@ func exampleServer() (url string, stop func()) {
 	if err != nil {
 		log.Fatal(err)
 	}
-	for _, cfg := range messages.Streams(messages.StreamOptions{}) {
+	for _, cfg := range wire.StreamConfigs(wire.StreamOptions{}) {
 		if _, err := js.CreateStream(context.Background(), cfg); err != nil {
 			log.Fatal(err)
 		}

@@ -7,10 +7,10 @@ import (
 	"unicode/utf8"
 )
 
-// eachMember calls f with each member of a JSON object, in its order; a name may
-// come twice. encoding/json would make a map of them first, at several times the
-// cost of all else that is done with a message. f is not called, and the error is
-// encoding/json's, where data is no JSON.
+// eachMember calls f with each member of a JSON object, in its order. A name can come
+// twice. encoding/json would make a map first, which costs several times as much as all
+// other work on a message. If data is not JSON, eachMember returns encoding/json's error
+// and does not call f.
 func eachMember(data []byte, f func(name string, value json.RawMessage) error) error {
 	if err := checkJSON(data); err != nil {
 		return err
@@ -18,7 +18,7 @@ func eachMember(data []byte, f func(name string, value json.RawMessage) error) e
 	return eachMemberOf(data, f)
 }
 
-// checkJSON says what is wrong with what is no JSON.
+// checkJSON returns encoding/json's error if data is not JSON.
 func checkJSON(data []byte) error {
 	if json.Valid(data) {
 		return nil
@@ -27,7 +27,7 @@ func checkJSON(data []byte) error {
 	return json.Unmarshal(data, &v)
 }
 
-// eachMemberOf is eachMember for what is known to be JSON: what is looked for is there.
+// eachMemberOf is eachMember for data that is valid JSON: it checks no bounds.
 func eachMemberOf(data []byte, f func(name string, value json.RawMessage) error) error {
 	rest := skipSpace(data)
 	if rest[0] != '{' {
@@ -52,7 +52,7 @@ func eachMemberOf(data []byte, f func(name string, value json.RawMessage) error)
 	return nil
 }
 
-// memberName returns the text of a member's name. The usual ones are at hand.
+// memberName returns the text of a member's name, without an allocation for a usual name.
 func memberName(value []byte) (string, error) {
 	if name, ok := usualNames[string(value[1:len(value)-1])]; ok {
 		return name, nil
@@ -60,7 +60,7 @@ func memberName(value []byte) (string, error) {
 	return text(value)
 }
 
-// usualNames are those of a message's fields and of what most payloads have.
+// usualNames are the names of a message's fields and of most payloads' members.
 var usualNames = func() map[string]string {
 	names := make(map[string]string)
 	for _, name := range []string{
@@ -71,12 +71,12 @@ var usualNames = func() map[string]string {
 	return names
 }()
 
-var errNoObject = errors.New("no JSON object")
+var errNoObject = errors.New("not a JSON object")
 
 func skipSpace(data []byte) []byte { return bytes.TrimLeft(data, " \t\r\n") }
 
-// valueLength returns the length of the value that valid JSON begins with.
-func valueLength(data []byte) int {
+// valueLength returns the length of the first value of valid JSON.
+func valueLength(data []byte) int { //nolint:gocognit // a case for each character that means something
 	depth := 0
 	for i := 0; i < len(data); i++ {
 		switch data[i] {
@@ -92,7 +92,7 @@ func valueLength(data []byte) int {
 		case '{', '[':
 			depth++
 		case '}', ']':
-			if depth == 0 { // a number's or a word's end
+			if depth == 0 { // the end of a number or a word
 				return i
 			}
 			depth--
@@ -108,7 +108,7 @@ func valueLength(data []byte) int {
 	return len(data)
 }
 
-// text returns the string that valid JSON is.
+// text decodes a JSON string.
 func text(value []byte) (s string, err error) {
 	if n := len(value); n > 1 && value[0] == '"' && bytes.IndexByte(value, '\\') < 0 && utf8.Valid(value) {
 		return string(value[1 : n-1]), nil

@@ -11,183 +11,216 @@ import (
 
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
+
+	"github.com/codeferry/codeferry/messages/internal/protocol"
 )
 
-// OutcomesOptions say which outcomes are heard, and by whom. The zero value hears
-// every outcome of DefaultApp from now on.
+// OutcomesOptions say which outcomes [SubscribeOutcomes] receives. With the zero value it
+// receives every outcome of [DefaultApp] from now on.
 type OutcomesOptions struct {
-	// App is the app whose outcomes are heard; "*" for every app's. Default:
-	// DefaultApp.
+	// App is the app; "*" means every app. Default: DefaultApp.
 	App string
 	// Channel is the channel. Default: both.
 	Channel Channel
-	// Statuses are those that are wanted. Default: all. With one of them the server
-	// sends no others; of several they are chosen here.
+	// Statuses are the wanted statuses. Default: all. If there is only one, the server
+	// filters; if there are several, SubscribeOutcomes filters.
 	Statuses []Status
-	// Durable names a place in the stream that outlives this process: what happened
-	// meanwhile is heard after a restart (the stream keeps 72 hours), and all who
-	// name the same one share the outcomes. 1 to 128 of A-Z a-z 0-9 _ -. Default:
-	// none; every caller hears every outcome, for as long as it listens.
+	// Durable names a place in the stream that outlives this process. After a restart f
+	// gets what happened meanwhile (the stream keeps 72 hours). All processes with the
+	// same Durable share the outcomes. 1 to 128 of A-Z a-z 0-9 _ -. Default: none; every
+	// call receives every outcome while it runs.
 	Durable string
-	// Since is how far back the first one lies. Default: now. A Durable that is there
-	// goes on where it was instead.
+	// Since is the time of the first outcome. A Durable that exists ignores it and
+	// continues at its place. Default: now.
 	Since time.Time
-	// Trouble hears what is mended by trying again: that f has failed, that the
-	// consumer is gone, that what came is no outcome. It is called by the goroutine
-	// that called Outcomes. Default: nobody.
-	Trouble func(error)
+	// Domain is the JetStream domain of the stream, if nc is connected to a leaf node of
+	// it. Default: none.
+	Domain string
+	// APIPrefix is the prefix of JetStream's API subjects, if an account imports the API
+	// under another prefix, such as js.codeferry.API. Set it or Domain, not both. Default:
+	// $JS.API.
+	APIPrefix string
+	// ErrorHandler gets each error after which SubscribeOutcomes tries again by itself: f
+	// failed, the consumer is gone, or a message is not an outcome. The goroutine that
+	// called SubscribeOutcomes calls it. Default: the errors are ignored.
+	ErrorHandler func(error)
 }
 
-// Outcomes calls f with what becomes of an app's messages, one at a time, and each
-// at least once: an outcome for which f returns an error comes again, after a
-// second at first and a minute at most, and so does one whose process ended before
-// f had returned. Others are not held up by it, so the order is that in which they
-// happened only as long as f succeeds. f may take its time. An outcome with a
-// status that is not known here is to be expected of a newer codeferry.
+// SubscribeOutcomes calls f with the outcomes of an app's messages, one at a time, each at
+// least once. If f returns an error, the outcome comes again: after a second at first, and
+// after a minute at most. It also comes again if the process ended before f returned. Other
+// outcomes do not wait for it, so they come in their order only while f succeeds. f may
+// block. A newer codeferry can have an [Outcome] with a status that you do not know: ignore
+// it.
 //
-// It blocks until ctx ends, and then returns nil. An error says that it could not
-// begin, or that the connection was closed for good (ErrNotConnected). What breaks
-// later is mended by trying again: a connection that comes back, and a consumer or
-// stream that was deleted. A Durable that was deleted is made again, and repeats
-// the last two minutes.
-func Outcomes(ctx context.Context, js jetstream.JetStream, o OutcomesOptions, f func(context.Context, Outcome) error) error {
-	h, err := newHearing(js, o, f)
+// SubscribeOutcomes blocks until ctx ends, and then returns nil. It returns an error if it
+// could not begin (a *[FieldError] if an option is wrong), or if the connection was closed
+// ([ErrNotConnected]). After any other failure it tries again: if the connection was lost,
+// or if the consumer or the stream was deleted. A Durable that was deleted is created again,
+// and repeats the outcomes of the last two minutes.
+func SubscribeOutcomes(ctx context.Context, nc *nats.Conn, o OutcomesOptions, f func(context.Context, Outcome) error) error {
+	s, err := newSubscription(nc, o, f)
 	if err != nil {
 		return err
 	}
-	consumer, err := h.open(ctx)
+	consumer, err := s.open(ctx)
 	for pause := firstPause; ; {
 		if err == nil {
 			pause = firstPause
-			err = h.hear(ctx, consumer)
-		} else if h.next == 0 && ctx.Err() == nil { // it has never begun
-			return h.wrap(err)
+			err = s.receive(ctx, consumer)
+		} else if s.next == 0 && ctx.Err() == nil { // it could not begin
+			return s.wrap(err)
 		}
 		if ctx.Err() != nil {
-			return nil //nolint:nilerr // it was told to end
+			return nil //nolint:nilerr // ctx has ended, as the caller wanted
 		}
-		if js.Conn().IsClosed() {
-			return h.wrap(fmt.Errorf("%w (%w)", ErrNotConnected, err))
+		if nc.IsClosed() {
+			return s.wrap(fmt.Errorf("%w (%w)", ErrNotConnected, err))
 		}
-		h.trouble(h.wrap(err))
+		s.opts.ErrorHandler(s.wrap(err))
 		select {
 		case <-ctx.Done():
 			return nil
 		case <-time.After(pause):
 		}
-		pause = min(2*pause, hearingPause)
-		consumer, err = h.open(ctx)
+		pause = min(2*pause, reopenPause)
+		consumer, err = s.open(ctx)
 	}
 }
 
-// Times of hearing outcomes.
+// Times of a subscription to outcomes.
 const (
-	// hearingPause is the longest wait before a consumer is looked for again.
-	hearingPause = 5 * time.Second
-	// hearingHeartbeat is how often the server says that it still knows of the
-	// consumer; after two that did not come it is looked for.
-	hearingHeartbeat = 2 * time.Second
-	// hearingOpen bounds the opening of the consumer.
-	hearingOpen = 5 * time.Second
-	// hearingIdle is how long a consumer without a name outlives its hearer.
-	hearingIdle = 5 * time.Minute
-	// firstAgain and longAgain are the waits for an outcome that f did not take.
-	firstAgain = time.Second
-	longAgain  = time.Minute
-	// hearingOverlap is what a Durable repeats that was deleted: more than longAgain,
-	// since others who share it may have had outcomes that were to come again.
-	hearingOverlap = 2 * time.Minute
+	// reopenPause is the longest wait before the consumer is opened again.
+	reopenPause = 5 * time.Second
+	// heartbeat is the interval at which the server confirms that the consumer exists.
+	// After two missing heartbeats the consumer is opened again.
+	heartbeat = 2 * time.Second
+	// openTimeout bounds the opening of the consumer.
+	openTimeout = 5 * time.Second
+	// outcomeAckWait is how long the server waits for an ack or an in progress before it
+	// delivers the outcome again.
+	outcomeAckWait = 30 * time.Second
+	// idleThreshold is how long the server keeps a consumer without a name after its
+	// subscriber is gone.
+	idleThreshold = 5 * time.Minute
+	// firstRetry and longestRetry are the waits after f returned an error.
+	firstRetry   = time.Second
+	longestRetry = time.Minute
+	// overlap is the time that a Durable repeats after it was deleted. It is longer than
+	// longestRetry, since other processes that share the Durable can have failed outcomes.
+	overlap = 2 * time.Minute
 )
 
-// hearing is one call of Outcomes.
-type hearing struct {
+// subscription is one call of SubscribeOutcomes.
+type subscription struct {
 	js      jetstream.JetStream
 	opts    OutcomesOptions
 	subject string
 	f       func(context.Context, Outcome) error
 
-	// next is the sequence after the last one that was heard; 0 before the consumer
-	// has stood once. failed are those before it that are to come again.
+	// next is the sequence after the last outcome; 0 before the consumer was opened the
+	// first time. failed are the sequences before it that come again.
 	next   uint64
 	failed map[uint64]bool
-	// heard is the server's time of the last one.
-	heard time.Time
+	// lastAt is the server's time of the last outcome.
+	lastAt time.Time
 }
 
-func newHearing(js jetstream.JetStream, o OutcomesOptions, f func(context.Context, Outcome) error) (*hearing, error) {
+func newSubscription(nc *nats.Conn, o OutcomesOptions, f func(context.Context, Outcome) error) (*subscription, error) {
 	if o.App == "" {
 		o.App = DefaultApp
 	}
-	if o.App != anyToken {
-		if err := checkApp(o.App); err != nil {
+	if o.App != protocol.Any {
+		if err := fieldError("app", protocol.AppProblem(o.App)); err != nil {
 			return nil, err
 		}
 	}
 	if o.Channel == "" {
-		o.Channel = anyToken
+		o.Channel = protocol.Any
 	} else if !o.Channel.Valid() {
 		return nil, errChannel()
 	}
 	for _, s := range o.Statuses {
 		if !s.Valid() {
-			return nil, &FieldError{"status", fmt.Sprintf("%q is none of %v", s, Statuses())}
+			return nil, &FieldError{"status", fmt.Sprintf("%q is not one of %v", s, Statuses())}
 		}
 	}
-	if o.Durable != "" && checkApp(o.Durable) != nil {
-		return nil, &FieldError{"durable", fmt.Sprintf("is no name; it takes 1 to %d of A-Z a-z 0-9 _ -", maxToken)}
+	if o.Durable != "" {
+		if err := fieldError("durable", protocol.DurableProblem(o.Durable)); err != nil {
+			return nil, err
+		}
 	}
-	if o.Trouble == nil {
-		o.Trouble = func(error) {}
+	if o.ErrorHandler == nil {
+		o.ErrorHandler = func(error) {}
 	}
-	// There is one subject, however many statuses: a consumer's only filter stands in
-	// the subject of the request that makes it, where a permission can hold a service
-	// to its own app.
-	status := Status(anyToken)
+	js, err := jetStream(nc, o)
+	if err != nil {
+		return nil, err
+	}
+	// The consumer has one filter, also for several statuses: a single filter is part of
+	// the subject of the request that creates the consumer, so a permission can limit a
+	// service to its own app.
+	status := Status(protocol.Any)
 	if len(o.Statuses) == 1 {
 		status = o.Statuses[0]
 	}
-	return &hearing{js: js, opts: o, subject: OutcomeSubject(o.App, o.Channel, status), f: f, failed: make(map[uint64]bool)}, nil
+	return &subscription{js: js, opts: o, subject: protocol.Outcome(o.App, string(o.Channel), string(status)), f: f, failed: make(map[uint64]bool)}, nil
 }
 
-// anyToken stands for any token of a subject.
-const anyToken = "*"
-
-func (h *hearing) wrap(err error) error {
-	return fmt.Errorf("hear outcomes of app %s: %w", h.opts.App, err)
+// jetStream returns the JetStream that the options name. It does no I/O.
+func jetStream(nc *nats.Conn, o OutcomesOptions) (jetstream.JetStream, error) {
+	var js jetstream.JetStream
+	var err error
+	switch {
+	case o.Domain != "" && o.APIPrefix != "":
+		return nil, &FieldError{"apiPrefix", "can't be set together with a domain, because both set the prefix of the API's subjects; leave one of them out"}
+	case o.Domain != "":
+		js, err = jetstream.NewWithDomain(nc, o.Domain)
+	case o.APIPrefix != "":
+		js, err = jetstream.NewWithAPIPrefix(nc, o.APIPrefix)
+	default:
+		js, err = jetstream.New(nc)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("subscribe to outcomes: JetStream: %w", err)
+	}
+	return js, nil
 }
 
-func (h *hearing) trouble(err error) { h.opts.Trouble(err) }
+func (s *subscription) wrap(err error) error {
+	return fmt.Errorf("subscribe to outcomes of app %s: %w", s.opts.App, err)
+}
 
-// open looks for the consumer, and makes it where it is missing.
-func (h *hearing) open(ctx context.Context) (jetstream.Consumer, error) {
-	ctx, cancel := context.WithTimeout(ctx, hearingOpen)
+// open opens the consumer, and creates it if it is missing.
+func (s *subscription) open(ctx context.Context) (jetstream.Consumer, error) {
+	ctx, cancel := context.WithTimeout(ctx, openTimeout)
 	defer cancel()
-	consumer, err := h.consumer(ctx)
+	consumer, err := s.consumer(ctx)
 	switch {
 	case errors.Is(err, jetstream.ErrStreamNotFound):
-		return nil, fmt.Errorf("the stream %s is not there; create it with `codeferry provision`, or start a worker: %w", OutcomesName, err)
+		return nil, fmt.Errorf("the stream %s does not exist; create it with `codeferry provision`, or start a worker: %w", protocol.OutcomesStream, err)
 	case errors.Is(err, context.DeadlineExceeded), errors.Is(err, nats.ErrTimeout):
-		return nil, fmt.Errorf("JetStream does not answer; where it does answer others, a permission is missing: %w", err)
+		return nil, fmt.Errorf("JetStream does not answer; if it answers other users, this user lacks a permission: %w", err)
 	case err != nil:
 		return nil, err
 	}
 	info := consumer.CachedInfo()
-	h.next = max(h.next, info.Delivered.Stream+1)
-	if h.heard.IsZero() {
-		h.heard = info.TimeStamp
+	s.next = max(s.next, info.Delivered.Stream+1)
+	if s.lastAt.IsZero() {
+		s.lastAt = info.TimeStamp
 	}
 	return consumer, nil
 }
 
-func (h *hearing) consumer(ctx context.Context) (jetstream.Consumer, error) {
-	if h.opts.Durable == "" {
-		return h.js.CreateConsumer(ctx, OutcomesName, h.config())
+func (s *subscription) consumer(ctx context.Context) (jetstream.Consumer, error) {
+	if s.opts.Durable == "" {
+		return s.js.CreateConsumer(ctx, protocol.OutcomesStream, s.config())
 	}
-	consumer, err := h.js.Consumer(ctx, OutcomesName, h.opts.Durable)
+	consumer, err := s.js.Consumer(ctx, protocol.OutcomesStream, s.opts.Durable)
 	if errors.Is(err, jetstream.ErrConsumerNotFound) {
-		consumer, err = h.js.CreateConsumer(ctx, OutcomesName, h.config())
-		if errors.Is(err, jetstream.ErrConsumerExists) { // another one was quicker
-			consumer, err = h.js.Consumer(ctx, OutcomesName, h.opts.Durable)
+		consumer, err = s.js.CreateConsumer(ctx, protocol.OutcomesStream, s.config())
+		if errors.Is(err, jetstream.ErrConsumerExists) { // another process was faster
+			consumer, err = s.js.Consumer(ctx, protocol.OutcomesStream, s.opts.Durable)
 		}
 	}
 	if err != nil {
@@ -195,37 +228,37 @@ func (h *hearing) consumer(ctx context.Context) (jetstream.Consumer, error) {
 	}
 	cfg := consumer.CachedInfo().Config
 	if cfg.AckPolicy != jetstream.AckExplicitPolicy {
-		return nil, fmt.Errorf("the consumer %s is another's: its outcomes are not acknowledged one by one", h.opts.Durable)
+		return nil, fmt.Errorf("the consumer %s was not made by SubscribeOutcomes, because its ack policy is not explicit; choose another Durable", s.opts.Durable)
 	}
-	if cfg.FilterSubject == h.subject {
+	if cfg.FilterSubject == s.subject {
 		return consumer, nil
 	}
-	cfg.FilterSubject, cfg.FilterSubjects = h.subject, nil // the options were others when it was made
-	return h.js.UpdateConsumer(ctx, OutcomesName, cfg)
+	cfg.FilterSubject, cfg.FilterSubjects = s.subject, nil // it was created with other options
+	return s.js.UpdateConsumer(ctx, protocol.OutcomesStream, cfg)
 }
 
-func (h *hearing) config() jetstream.ConsumerConfig {
+func (s *subscription) config() jetstream.ConsumerConfig {
 	cfg := jetstream.ConsumerConfig{
-		Description:   "codeferry: who hears the outcomes of app " + h.opts.App,
-		FilterSubject: h.subject,
+		Description:   "codeferry: a listener to the outcomes of app " + s.opts.App,
+		FilterSubject: s.subject,
 		AckPolicy:     jetstream.AckExplicitPolicy,
-		AckWait:       AckWait,
+		AckWait:       outcomeAckWait,
 		MaxDeliver:    -1,
 		DeliverPolicy: jetstream.DeliverNewPolicy,
 	}
-	since := h.opts.Since
-	if h.opts.Durable != "" {
-		cfg.Durable = h.opts.Durable
-		if h.next > 0 {
-			since = h.heard.Add(-hearingOverlap)
+	since := s.opts.Since
+	if s.opts.Durable != "" {
+		cfg.Durable = s.opts.Durable
+		if s.next > 0 {
+			since = s.lastAt.Add(-overlap)
 		}
 	} else {
-		cfg.InactiveThreshold, cfg.MemoryStorage, cfg.Replicas = hearingIdle, true, 1
+		cfg.InactiveThreshold, cfg.MemoryStorage, cfg.Replicas = idleThreshold, true, 1
 	}
 	switch {
-	case h.opts.Durable == "" && h.next > 0:
-		cfg.DeliverPolicy, cfg.OptStartSeq = jetstream.DeliverByStartSequencePolicy, h.next
-		for seq := range h.failed {
+	case s.opts.Durable == "" && s.next > 0:
+		cfg.DeliverPolicy, cfg.OptStartSeq = jetstream.DeliverByStartSequencePolicy, s.next
+		for seq := range s.failed {
 			cfg.OptStartSeq = min(cfg.OptStartSeq, seq)
 		}
 	case !since.IsZero():
@@ -234,10 +267,10 @@ func (h *hearing) config() jetstream.ConsumerConfig {
 	return cfg
 }
 
-// hear takes outcomes until ctx ends or the consumer gives no more. One at a time
-// is asked for: what waits here while f works would come again elsewhere.
-func (h *hearing) hear(ctx context.Context, consumer jetstream.Consumer) error {
-	all, err := consumer.Messages(jetstream.PullMaxMessages(1), jetstream.PullHeartbeat(hearingHeartbeat))
+// receive takes outcomes until ctx ends or the consumer fails. It asks for one outcome at a
+// time: while f works, the server would deliver a waiting one to another process again.
+func (s *subscription) receive(ctx context.Context, consumer jetstream.Consumer) error {
+	all, err := consumer.Messages(jetstream.PullMaxMessages(1), jetstream.PullHeartbeat(heartbeat))
 	if err != nil {
 		return err
 	}
@@ -247,43 +280,43 @@ func (h *hearing) hear(ctx context.Context, consumer jetstream.Consumer) error {
 		if err != nil {
 			return err
 		}
-		if err := h.take(ctx, msg, consumer.CachedInfo().Config.AckWait); err != nil {
+		if err := s.take(ctx, msg, consumer.CachedInfo().Config.AckWait); err != nil {
 			return err
 		}
 	}
 }
 
-// take calls f with an outcome and settles it. An error says that the server does
-// not hear of it.
-func (h *hearing) take(ctx context.Context, msg jetstream.Msg, ackWait time.Duration) error {
+// take calls f with an outcome and settles it. It returns an error if it can't send the
+// ack.
+func (s *subscription) take(ctx context.Context, msg jetstream.Msg, ackWait time.Duration) error {
 	meta, err := msg.Metadata()
 	if err != nil {
 		return err
 	}
 	seq := meta.Sequence.Stream
-	h.next, h.heard = max(h.next, seq+1), meta.Timestamp
+	s.next, s.lastAt = max(s.next, seq+1), meta.Timestamp
 	var o Outcome
 	if err := json.Unmarshal(msg.Data(), &o); err != nil || o.ID == "" {
-		h.trouble(h.wrap(fmt.Errorf("what stands at %d of %s is no outcome", seq, OutcomesName)))
+		s.opts.ErrorHandler(s.wrap(fmt.Errorf("message %d of %s is not an outcome", seq, protocol.OutcomesStream)))
 		return msg.Term()
 	}
-	if len(h.opts.Statuses) > 0 && !slices.Contains(h.opts.Statuses, o.Status) {
+	if len(s.opts.Statuses) > 0 && !slices.Contains(s.opts.Statuses, o.Status) {
 		return msg.Ack()
 	}
-	if err := h.call(ctx, msg, o, ackWait); err != nil {
-		h.failed[seq] = true
-		h.trouble(h.wrap(fmt.Errorf("outcome %s of %s was not taken: %w", o.Status, o.ID, err)))
+	if err := s.call(ctx, msg, o, ackWait); err != nil {
+		s.failed[seq] = true
+		s.opts.ErrorHandler(s.wrap(fmt.Errorf("the handler failed for outcome %s of %s: %w", o.Status, o.ID, err)))
 		if ctx.Err() != nil {
-			return msg.Nak() // for whoever takes over
+			return msg.Nak() // another process gets it at once
 		}
-		return msg.NakWithDelay(again(meta.NumDelivered))
+		return msg.NakWithDelay(retryDelay(meta.NumDelivered))
 	}
-	delete(h.failed, seq)
+	delete(s.failed, seq)
 	return msg.Ack()
 }
 
-// call calls f, and tells the server meanwhile that the outcome is worked on.
-func (h *hearing) call(ctx context.Context, msg jetstream.Msg, o Outcome, ackWait time.Duration) error {
+// call calls f, and meanwhile tells the server that it is in progress.
+func (s *subscription) call(ctx context.Context, msg jetstream.Msg, o Outcome, ackWait time.Duration) error {
 	done := make(chan struct{})
 	var wg sync.WaitGroup
 	defer wg.Wait()
@@ -296,18 +329,18 @@ func (h *hearing) call(ctx context.Context, msg jetstream.Msg, o Outcome, ackWai
 			case <-done:
 				return
 			case <-tick.C:
-				_ = msg.InProgress() // where the connection is away, it comes again
+				_ = msg.InProgress() // if it fails, the outcome comes again
 			}
 		}
 	})
-	return h.f(ctx, o)
+	return s.f(ctx, o)
 }
 
-// again is how long an outcome waits that f did not take the nth time.
-func again(n uint64) time.Duration {
-	wait := firstAgain
-	for ; n > 1 && wait < longAgain; n-- {
+// retryDelay is the wait before the next delivery after f failed the nth time.
+func retryDelay(n uint64) time.Duration {
+	wait := firstRetry
+	for ; n > 1 && wait < longestRetry; n-- {
 		wait *= 2
 	}
-	return min(wait, longAgain)
+	return min(wait, longestRetry)
 }

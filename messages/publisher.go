@@ -5,71 +5,54 @@ import (
 	"errors"
 	"fmt"
 	"net"
-	"strings"
+	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
+
+	"github.com/codeferry/codeferry/messages/internal/inbox"
 )
 
-// What a caller may tell a failed publish by. With each of them, and with a
-// *FieldError, the message was not stored; after any other error it may have been.
-var (
-	// ErrNoStream: no stream takes the subject; the streams are not there yet.
-	ErrNoStream = errors.New("no stream takes the message; create the streams with `codeferry provision`, or start a worker")
-	// ErrStreamFull: more codes wait than CODEFERRY holds. Try again later, or
-	// tell the user to.
-	ErrStreamFull = errors.New("the stream CODEFERRY is full: codes arrive faster than they are sent")
-	// ErrNotConnected: there is no connection to NATS. The message was not kept
-	// back and will not be sent later.
-	ErrNotConnected = errors.New("not connected to NATS")
-)
-
-// Connect connects to NATS as a Publisher needs it: what is published while the
-// connection is away fails at once instead of being kept back, so that a
-// publish that failed never arrives later by surprise. Further options may
-// follow; ReconnectBufSize is not theirs to change. It blocks until the
-// connection stands, or the options' time-out (2s).
-func Connect(url string, opts ...nats.Option) (*nats.Conn, error) {
-	all := append([]nats.Option{nats.Name("codeferry publisher"), nats.MaxReconnects(-1)}, opts...)
-	all = append(all, nats.ReconnectBufSize(-1))
-	return nats.Connect(url, all...)
-}
-
-// PublisherOptions change how a Publisher waits. The zero value takes the defaults.
+// PublisherOptions configure a [Publisher]. The zero value has the defaults.
 type PublisherOptions struct {
-	// AckWait is how long one try waits for the stream's acknowledgement before
-	// the message is published again with the same id, which the stream
-	// recognizes. Default: 2s.
+	// AckWait is how long one try waits for the stream's acknowledgement. Then the
+	// Publisher publishes the message again with the same Nats-Msg-Id, by which the
+	// stream recognizes a duplicate. Default: 2s.
 	AckWait time.Duration
-	// Timeout bounds a publish with all its tries, where the context does not end
-	// sooner. Default: 10s.
+	// Timeout bounds a publish with all its tries, unless the context ends sooner.
+	// Default: 10s.
 	Timeout time.Duration
-	// MaxPending bounds the asynchronous publishes that wait for their
-	// acknowledgement; beyond it PublishAsync blocks, for at most Timeout.
-	// Default: 4096.
+	// MaxPending is the most asynchronous publishes that wait for their acknowledgement.
+	// Beyond it PublishAsync blocks, for at most Timeout. Default: 4096.
 	MaxPending int
-	// Sealer encrypts the address, the payload and the ip for the workers. Default:
-	// none; they are published as they are.
+	// Sealer encrypts the address, the payload and the ip for the workers. Default: none;
+	// they are published in the clear.
 	Sealer *Sealer
 	// Now is the clock. Default: time.Now.
 	Now func() time.Time
 }
 
-// Publisher publishes codes for a worker to send. It may be used by many
-// goroutines at once.
+// Publisher publishes codes for a worker to send. It is safe for concurrent use. Package
+// messagestest has a fake Publisher for tests.
 type Publisher struct {
 	nc   *nats.Conn
 	js   jetstream.JetStream
 	opts PublisherOptions
+
+	// answered says that the server permits the connection's inboxes.
+	answered atomic.Bool
+	// asking is held while a publish asks the server that.
+	asking sync.Mutex
 }
 
-// NewPublisher returns a Publisher on a connection made by Connect, or by
-// nats.Connect with nats.ReconnectBufSize(-1); any other is refused. The
-// connection stays the caller's to close.
+// NewPublisher returns a Publisher on a connection made by [Connect], or by nats.Connect
+// with nats.ReconnectBufSize(-1). With any other connection it returns an error. It does not
+// block. The caller closes the connection.
 func NewPublisher(nc *nats.Conn, opts PublisherOptions) (*Publisher, error) {
 	if nc.Opts.ReconnectBufSize != -1 {
-		return nil, errors.New("new publisher: the connection keeps back what it can't send, so that a failed publish could arrive later; connect with messages.Connect, or with nats.ReconnectBufSize(-1)")
+		return nil, errors.New("new publisher: the connection buffers messages while it is down, so a failed publish could arrive later; connect with messages.Connect, or with nats.ReconnectBufSize(-1)")
 	}
 	if opts.AckWait <= 0 {
 		opts.AckWait = 2 * time.Second
@@ -92,175 +75,162 @@ func NewPublisher(nc *nats.Conn, opts PublisherOptions) (*Publisher, error) {
 	return &Publisher{nc: nc, js: js, opts: opts}, nil
 }
 
-// Ack says that the stream has stored a message: from here on it is sent, or
-// stands as a dead letter that says why.
+// Ack says that the stream has stored a message. The message is then sent, is superseded by
+// a newer code, or becomes a dead letter that says why. If you choose the ids, check
+// Duplicate.
 type Ack struct {
-	// ID is the message's id, for outcomes and `codeferry status`.
+	// ID is the message's id, for outcomes and `codeferry status`. It is set beside an
+	// error too, except a *FieldError.
 	ID string
 	// Sequence is the message's place in CODEFERRY.
 	Sequence uint64
-	// Duplicate tells that the stream had stored it before.
+	// Duplicate reports that the stream has stored a message with the same id for the same
+	// subject within the last five minutes. It keeps that message, whose Sequence this is,
+	// and did not store this one. If you repeated the publish of the same code, this is
+	// right. A new code was NOT stored and will not be sent: publish it again with another
+	// id.
 	Duplicate bool
 }
 
-// Publish publishes a message and waits until the stream has stored it. An
-// empty s.App is DefaultApp, an empty s.Type the message's; an empty ID and
-// CreatedAt are filled in m.
+// Publish publishes a message and waits until the stream has stored it. It publishes a copy
+// of m with these defaults: s.App is [DefaultApp], s.Type is the message's type (and the
+// other way round), ID is a new id, and CreatedAt is now. It does not change m, so several
+// goroutines can publish the same m; leave its ID empty then.
 //
-// A try that times out, or finds no connection, is repeated with the same id
-// until the context ends or the options' Timeout is over. The error is a
-// *FieldError for a message that is wrong, or wraps ErrNoStream, ErrStreamFull
-// or ErrNotConnected; in these cases the message was not stored. After any
-// other error, such as the context's, it may have been, and publishing m again
-// is safe within the stream's duplicate window (5m).
+// Publish repeats a try that times out, or that finds no connection, with the same id until
+// the context ends or the options' Timeout has passed. The error is a *[FieldError] if the
+// message is wrong, or wraps [ErrNoStream], [ErrStreamFull], [ErrNotConnected] or
+// [ErrNoAnswers]; then the message was not stored. After any other error it may have been stored: [ErrInDoubt] means
+// that no acknowledgement came, and wraps the context's error if the context ended. To
+// publish the same code again, set m.ID to Ack.ID first: within the stream's duplicate
+// window (5m) it is stored once.
+//
+// Within that window a message with the same id and the same subject is a duplicate, also if
+// its content differs: the stream keeps the first one, and Publish sets Ack.Duplicate without
+// an error. So each new code needs an id of its own, also a second code for the same user:
+// leave m.ID empty, or check Ack.Duplicate. With another app, channel, type or key the same
+// id is another message.
 func (p *Publisher) Publish(ctx context.Context, s Subject, m *SendCode) (Ack, error) {
-	msg, err := p.message(s, m)
+	out, err := prepare(s, m, p.opts)
 	if err != nil {
 		return Ack{}, err
 	}
-	return p.publish(ctx, msg, m.ID, false)
+	if err := p.checkInbox(ctx, out); err != nil {
+		return Ack{ID: out.id}, err
+	}
+	return p.publish(ctx, out, false)
 }
 
-// PublishAsync publishes a message and returns before the stream has stored it:
-// Pending.Wait tells. It fails at once for a message that is wrong, and with
-// ErrNotConnected where there is no connection; it blocks while MaxPending
-// publishes wait.
-func (p *Publisher) PublishAsync(s Subject, m *SendCode) (*Pending, error) {
-	msg, err := p.message(s, m)
+// checkInbox returns ErrNoAnswers if the server refuses the connection's inboxes. Without
+// this check it would store the message, and its acknowledgement would never arrive. It asks
+// the server until it has permitted them once.
+func (p *Publisher) checkInbox(ctx context.Context, out outgoing) error {
+	if p.answered.Load() {
+		return nil
+	}
+	p.asking.Lock()
+	defer p.asking.Unlock()
+	if p.answered.Load() || !p.nc.IsConnected() {
+		return nil // without a connection the publish says so
+	}
+	ctx, cancel := context.WithTimeout(ctx, min(p.opts.AckWait, p.opts.Timeout))
+	defer cancel()
+	switch err := inbox.Check(ctx, p.nc); {
+	case err == nil:
+		p.answered.Store(true)
+	case errors.Is(err, nats.ErrPermissionViolation):
+		return publishError(out, fmt.Errorf("%w (%w)", ErrNoAnswers, err))
+	}
+	return nil // the server does not answer: the publish says so
+}
+
+// PublishAsync publishes a message like [Publisher.Publish], but returns before the stream
+// has stored it: wait for the [Pending]. It fails at once if the message is wrong, with
+// [ErrNotConnected] if there is no connection, and with [ErrNoAnswers] if no acknowledgement
+// can arrive. It blocks while MaxPending publishes wait; the first one also waits for an
+// answer of the server, for at most AckWait.
+func (p *Publisher) PublishAsync(s Subject, m *SendCode) (Pending, error) {
+	out, err := prepare(s, m, p.opts)
 	if err != nil {
 		return nil, err
 	}
-	future, err := p.js.PublishMsgAsync(msg, jetstream.WithStallWait(p.opts.Timeout))
+	if err := p.checkInbox(context.Background(), out); err != nil {
+		return nil, err
+	}
+	future, err := p.js.PublishMsgAsync(out.msg, jetstream.WithStallWait(p.opts.Timeout))
 	if err != nil {
 		if p.nc.IsClosed() {
 			err = nats.ErrConnectionClosed // nats.go does not always wrap it
 		}
-		return nil, publishError(msg.Subject, err)
+		return nil, publishError(out, err)
 	}
-	return &Pending{p: p, msg: msg, id: m.ID, future: future}, nil
+	return &pending{p: p, out: out, future: future}, nil
 }
 
-// Pending is an asynchronous publish on its way.
-type Pending struct {
+// Pending is an asynchronous publish in flight. It is an interface so that a fake publisher
+// can return one. New versions may add methods.
+type Pending interface {
+	// ID returns the message's id.
+	ID() string
+	// Wait blocks until the stream has stored the message, or ctx ends. Like Publish it
+	// repeats a publish that timed out, with the same id, and returns the same errors.
+	// Call it once.
+	Wait(ctx context.Context) (Ack, error)
+}
+
+type pending struct {
 	p      *Publisher
-	msg    *nats.Msg
-	id     string
+	out    outgoing
 	future jetstream.PubAckFuture
 }
 
-// ID returns the message's id.
-func (w *Pending) ID() string { return w.id }
+func (w *pending) ID() string { return w.out.id }
 
-// Wait blocks until the stream has stored the message. A publish that timed out
-// is repeated with the same id, as by Publish, whose errors Wait has too. It is
-// to be called once.
-func (w *Pending) Wait(ctx context.Context) (Ack, error) {
+func (w *pending) Wait(ctx context.Context) (Ack, error) {
+	failed := Ack{ID: w.out.id}
 	select {
 	case ack := <-w.future.Ok():
-		return Ack{ID: w.id, Sequence: ack.Sequence, Duplicate: ack.Duplicate}, nil
+		return Ack{ID: w.out.id, Sequence: ack.Sequence, Duplicate: ack.Duplicate}, nil
 	case err := <-w.future.Err():
 		switch {
 		case unsent(err):
-			return w.p.publish(ctx, w.msg, w.id, false)
+			return w.p.publish(ctx, w.out, false)
 		case doubtful(err):
-			return w.p.publish(ctx, w.msg, w.id, true)
+			return w.p.publish(ctx, w.out, true)
 		case noStream(err):
-			return w.p.publish(ctx, w.msg, w.id, false)
+			return w.p.publish(ctx, w.out, false)
 		}
-		return Ack{}, publishError(w.msg.Subject, err)
+		return failed, publishError(w.out, err)
 	case <-ctx.Done():
-		return Ack{}, doubtError(w.id, ctx.Err())
+		return failed, doubtError(w.out.id, ctx.Err())
 	}
-}
-
-// message checks s and m and puts them on the wire.
-func (p *Publisher) message(s Subject, m *SendCode) (*nats.Msg, error) {
-	if s.App == "" {
-		s.App = DefaultApp
-	}
-	if s.Type == "" {
-		s.Type = m.Type
-	}
-	if m.Type == "" {
-		m.Type = s.Type
-	}
-	if err := s.Validate(); err != nil {
-		return nil, err
-	}
-	if err := m.Validate(s.Channel); err != nil {
-		return nil, err
-	}
-	if s.Type.Canonical() != m.Type.Canonical() {
-		return nil, &FieldError{"type", fmt.Sprintf("is %s in the message and %s in its subject", m.Type, s.Type)}
-	}
-	if s.Channel == SMS && sameNumber(s.Key, m.To) {
-		return nil, &FieldError{"key", "is the recipient's address; it takes an opaque id such as the user's or the session's"}
-	}
-	now := p.opts.Now()
-	if !m.ExpiresAt.IsZero() && !now.Before(m.ExpiresAt) {
-		return nil, &FieldError{"expiresAt", "is over already; a code that has expired is not sent"}
-	}
-	if m.ID == "" {
-		m.ID = NewID(now)
-	}
-	if m.CreatedAt.IsZero() {
-		m.CreatedAt = now.UTC()
-	}
-	out := m
-	if p.opts.Sealer != nil && m.Sealed == nil {
-		sealed, err := p.opts.Sealer.Seal(s.String(), m)
-		if err != nil {
-			return nil, err
-		}
-		out = sealed
-	}
-	body, err := out.Encode()
-	if err != nil {
-		return nil, err
-	}
-	if len(body) > MaxBody {
-		return nil, &FieldError{"body", fmt.Sprintf("has %d bytes; it takes at most %d", len(body), MaxBody)}
-	}
-	msg := nats.NewMsg(s.String())
-	msg.Header.Set(jetstream.MsgIDHeader, m.ID)
-	msg.Data = body
-	return msg, nil
-}
-
-// sameNumber tells whether a key is a phone number in some form: with or
-// without +, 00, the country's code and grouping.
-func sameNumber(key, phone string) bool {
-	k, p := Digits(key), Digits(phone)
-	const national = 9 // so many digits are no id's by chance
-	return k == p ||
-		len(k) >= national && strings.HasSuffix(p, k) ||
-		len(p) >= national && strings.HasSuffix(k, p)
 }
 
 // Waits between tries.
 const (
-	// electionWait is how long a stream may be without a leader: nobody answers
-	// for it then, as for one that does not exist.
+	// electionWait is how long a stream may be without a leader. Meanwhile nobody answers,
+	// as if the stream did not exist.
 	electionWait = 10 * time.Second
 	firstPause   = 50 * time.Millisecond
 	longPause    = time.Second
 )
 
-// publish tries until the stream answers. doubt tells that an earlier try may
-// have been stored; only an acknowledgement ends it, since a server may refuse
-// a message before it looks whether it has it.
-func (p *Publisher) publish(ctx context.Context, msg *nats.Msg, id string, doubt bool) (Ack, error) {
+// publish tries until the stream answers. doubt means that an earlier try may have been
+// stored. Only an acknowledgement ends the doubt: a server can refuse a message before it
+// checks whether it is a duplicate.
+func (p *Publisher) publish(ctx context.Context, out outgoing, doubt bool) (Ack, error) {
 	ctx, cancel := context.WithTimeout(ctx, p.opts.Timeout)
 	defer cancel()
+	failed := Ack{ID: out.id}
 	var leaderless time.Time
 	for pause := firstPause; ; pause = min(2*pause, longPause) {
-		closed := p.nc.IsClosed() // after the try it would not tell whether anything was sent
+		closed := p.nc.IsClosed() // after the try it would not show whether the message left
 		try, cancelTry := context.WithTimeout(ctx, p.opts.AckWait)
-		ack, err := p.js.PublishMsg(try, msg, jetstream.WithRetryAttempts(0)) // the retries are this loop's
+		ack, err := p.js.PublishMsg(try, out.msg, jetstream.WithRetryAttempts(0)) // this loop retries
 		cancelTry()
 		switch {
 		case err == nil:
-			return Ack{ID: id, Sequence: ack.Sequence, Duplicate: ack.Duplicate}, nil
+			return Ack{ID: out.id, Sequence: ack.Sequence, Duplicate: ack.Duplicate}, nil
 		case doubtful(err), errors.Is(err, nats.ErrConnectionClosed) && !closed:
 			doubt = true
 		case unsent(err):
@@ -269,9 +239,9 @@ func (p *Publisher) publish(ctx context.Context, msg *nats.Msg, id string, doubt
 				leaderless = time.Now()
 			}
 		case doubt:
-			return Ack{}, doubtError(id, err)
+			return failed, doubtError(out.id, err)
 		default:
-			return Ack{}, publishError(msg.Subject, err)
+			return failed, publishError(out, err)
 		}
 		select {
 		case <-ctx.Done():
@@ -280,26 +250,26 @@ func (p *Publisher) publish(ctx context.Context, msg *nats.Msg, id string, doubt
 		switch {
 		case ctx.Err() == nil:
 		case doubt:
-			return Ack{}, doubtError(id, ctx.Err())
+			return failed, doubtError(out.id, ctx.Err())
 		default:
-			return Ack{}, publishError(msg.Subject, err)
+			return failed, publishError(out, err)
 		}
 	}
 }
 
-// doubtful tells whether the message may have been stored although no answer came.
+// doubtful reports whether the message may have been stored although no answer came.
 func doubtful(err error) bool {
 	var write *net.OpError
 	return errors.As(err, &write) || errors.Is(err, context.DeadlineExceeded) || errors.Is(err, context.Canceled) ||
 		errors.Is(err, nats.ErrTimeout) || errors.Is(err, jetstream.ErrAsyncPublishTimeout) ||
-		errors.Is(err, nats.ErrDisconnected) // the connection went while the answer was awaited
+		errors.Is(err, nats.ErrDisconnected) // the connection broke before the answer came
 }
 
-// unsent tells whether the message did not get out, for want of a connection.
+// unsent reports whether the message did not leave, because there was no connection.
 func unsent(err error) bool { return errors.Is(err, nats.ErrReconnectBufExceeded) }
 
-// noStream tells whether nobody answers for the subject: there is no stream, or
-// its cluster elects a leader just now.
+// noStream reports whether nobody answers for the subject: there is no stream, or its
+// cluster is electing a leader.
 func noStream(err error) bool {
 	var api *jetstream.APIError
 	if errors.As(err, &api) && api.ErrorCode == codeClusterNotAvailable {
@@ -308,31 +278,31 @@ func noStream(err error) bool {
 	return errors.Is(err, jetstream.ErrNoStreamResponse) || errors.Is(err, nats.ErrNoResponders)
 }
 
-// doubtError says that the message may have been stored.
+// doubtError wraps ErrInDoubt.
 func doubtError(id string, err error) error {
-	return fmt.Errorf("publish %s: no acknowledgement came, and the message may have been stored: %w", id, err)
+	return fmt.Errorf("publish %s: %w: %w", id, ErrInDoubt, err)
 }
 
-// The server's codes for a stream at its limits (JSStreamStoreFailedF carries
-// the store's own words).
+// The server's error codes if a stream (JSStreamStoreFailedF, with the store's own text), an
+// account or a server has reached its limit.
 const (
-	codeStoreFailed  = 10077
-	codeInsufficient = 10023
+	codeStoreFailed     = 10077
+	codeInsufficient    = 10023
+	codeStorageExceeded = 10047
 	// codeClusterNotAvailable: the cluster has no leader.
 	codeClusterNotAvailable = 10008
 )
 
-// publishError names the subject without its key, and classes the cause.
-func publishError(subject string, err error) error {
+// publishError wraps the sentinel error of the cause. It names the subject without its key.
+func publishError(out outgoing, err error) error {
 	var api *jetstream.APIError
 	switch {
 	case noStream(err):
 		err = fmt.Errorf("%w (%w)", ErrNoStream, err)
-	case errors.As(err, &api) && (api.ErrorCode == codeStoreFailed || api.ErrorCode == codeInsufficient):
+	case errors.As(err, &api) && (api.ErrorCode == codeStoreFailed || api.ErrorCode == codeInsufficient || api.ErrorCode == codeStorageExceeded):
 		err = fmt.Errorf("%w (%w)", ErrStreamFull, err)
 	case unsent(err), errors.Is(err, nats.ErrConnectionClosed), errors.Is(err, nats.ErrConnectionDraining):
 		err = fmt.Errorf("%w (%w)", ErrNotConnected, err)
 	}
-	s, _ := ParseSubject(subject)
-	return fmt.Errorf("publish a %s code of app %s: %w", s.Channel, s.App, err)
+	return fmt.Errorf("publish a %s code of app %s: %w", out.subject.Channel, out.subject.App, err)
 }

@@ -8,56 +8,57 @@ import (
 	"io"
 	"maps"
 	"slices"
-	"strings"
 	"time"
+
+	"github.com/codeferry/codeferry/messages/internal/protocol"
 )
-
-// MaxBody is the most bytes that a message's body may have.
-const MaxBody = 16 << 10
-
-// maxID bounds an id, below what Aliyun's OutId takes (255 bytes).
-const maxID = 200
 
 // SendCode asks for a code to be sent. Its JSON is Logto's SendMessageData with
 // id, createdAt and expiresAt added. To, Type and Payload are required.
 type SendCode struct {
-	// ID names the message in outcomes, dead letters and logs, and is the
-	// correlation id at providers that take one. Default: the Nats-Msg-Id
-	// header, and without one <stream>-<sequence>. A Publisher sets it.
+	// ID names the message in outcomes, dead letters and logs. At providers that take a
+	// correlation id, that one begins with it. 1 to 200 printable ASCII characters without
+	// spaces. Default: a Publisher makes a new one (NewID). If a message on the wire has
+	// none, a worker takes the Nats-Msg-Id header, and without that <stream>-<sequence>.
+	//
+	// Messages of other apps, channels, types or keys can have the same ID. For one
+	// subject it identifies one code: within five minutes the stream drops a second
+	// message with the same ID as a duplicate (Ack.Duplicate). So do not use a session's
+	// id as the ID of each of its codes. Leave the ID empty, and use the session's id as
+	// Subject.Key: outcomes have the key too.
 	ID string
-	// To is the recipient's address: an email address, or a phone number in any
-	// of the forms that CheckAddress takes.
+	// To is the recipient's address: an email address, or a phone number in any form that
+	// [CheckAddress] takes.
 	To   string
 	Type Type
-	// Payload holds what the template may use.
+	// Payload holds the values for the template.
 	Payload Payload
-	// IP is the end user's, where the auth server knows it.
+	// IP is the end user's, if the auth server knows it.
 	IP string
 	// CreatedAt is when the auth server made the code.
 	CreatedAt time.Time
-	// ExpiresAt is when the code stops being good: it is never sent at or after
-	// that time. Default: the time the stream stored the message plus the app's
-	// codeTTL (10m).
+	// ExpiresAt is when the code expires: it is never sent at or after that time. Default:
+	// the time when the stream stored the message, plus the app's codeTTL (10m).
 	ExpiresAt time.Time
-	// Sealed holds To, Payload, IP and Extra where they are encrypted: a Sealer makes
-	// it, an Opener opens it.
+	// Sealed holds To, Payload, IP and Extra if they are encrypted: a Sealer makes it,
+	// and the workers open it. Default: none.
 	Sealed *Sealed
-	// Extra holds the fields that this version does not know. They are kept.
+	// Extra holds the fields that this version does not know. Encode writes them again.
 	Extra map[string]json.RawMessage
 }
 
-// Payload is what a template may use: "code" or "link", "locale", and whatever
-// else the auth server gives ("application", "organization" and "user" are
-// objects). Numbers read from JSON are json.Number.
+// Payload holds the values for a template: "code" or "link", "locale", and others of the
+// auth server ("application", "organization" and "user" are objects). Numbers read from
+// JSON are json.Number.
 type Payload map[string]any
 
-// Text returns the string at a name, and "" where there is none.
+// Text returns the string at a name, and "" if there is none.
 func (p Payload) Text(name string) string {
 	s, _ := p[name].(string)
 	return s
 }
 
-// UnmarshalJSON reads an object and keeps its numbers as they were written.
+// UnmarshalJSON reads an object. It keeps numbers as they are written.
 func (p *Payload) UnmarshalJSON(data []byte) error {
 	if err := checkJSON(data); err != nil {
 		return err
@@ -65,7 +66,7 @@ func (p *Payload) UnmarshalJSON(data []byte) error {
 	return p.read(data)
 }
 
-// read is UnmarshalJSON for what is known to be JSON.
+// read is UnmarshalJSON for valid JSON.
 func (p *Payload) read(data []byte) error {
 	if m, ok := texts(data); ok {
 		*p = m
@@ -81,7 +82,7 @@ func (p *Payload) read(data []byte) error {
 	return nil
 }
 
-// texts reads an object that holds text alone, as nearly every payload does.
+// texts reads an object whose values are all strings: nearly every payload is one.
 func texts(data []byte) (m Payload, ok bool) {
 	m = make(Payload)
 	err := eachMemberOf(data, func(name string, value json.RawMessage) error {
@@ -95,19 +96,20 @@ func texts(data []byte) (m Payload, ok bool) {
 	return m, err == nil
 }
 
-// String shows that there is something, and not what: a payload holds the code.
+// String shows how many values there are, and no value: a payload holds the code.
 func (p Payload) String() string { return fmt.Sprintf("[payload of %d]", len(p)) }
 
-// Format is String, whatever the verb.
+// Format writes String for each verb.
 func (p Payload) Format(f fmt.State, _ rune) { _, _ = io.WriteString(f, p.String()) }
 
-// MarshalJSON is String, for whatever logs JSON. SendCode.Encode writes what is there.
+// MarshalJSON writes String, so that a log in JSON shows no value. SendCode.Encode writes
+// the values.
 func (p Payload) MarshalJSON() ([]byte, error) { return json.Marshal(p.String()) }
 
-// openPayload is a payload whose JSON shows it.
+// openPayload is a payload whose JSON has the values.
 type openPayload map[string]any
 
-// opened returns a payload whose JSON shows it, and so that of those within.
+// opened returns a payload whose JSON has the values, also of payloads inside it.
 func opened(p Payload) openPayload {
 	if p == nil {
 		return nil
@@ -143,18 +145,17 @@ func openedValue(v any) any {
 
 func (p *openPayload) UnmarshalJSON(data []byte) error { return (*Payload)(p).UnmarshalJSON(data) }
 
-// String shows the message without its code and its whole address, for whoever
-// logs one.
+// String shows the message without its code and its whole address, for logs.
 func (m SendCode) String() string {
 	return fmt.Sprintf("SendCode %s %s to %s", m.ID, m.Type, Mask(m.To))
 }
 
-// Format is String, whatever the verb.
+// Format writes String for each verb.
 func (m SendCode) Format(f fmt.State, _ rune) { _, _ = io.WriteString(f, m.String()) }
 
-// MarshalJSON shows what String does, for whatever logs JSON; what it writes can't be
-// read as a message. A sealed message hides what it holds already: its JSON is whole,
-// but for Extra. Encode writes what goes on the wire.
+// MarshalJSON writes the message without its code and its whole address, for logs in JSON.
+// UnmarshalJSON can't read the result as a message. A sealed message hides both already: its
+// JSON is complete except for Extra. Encode writes the wire format.
 func (m SendCode) MarshalJSON() ([]byte, error) {
 	m.Extra = nil
 	if m.Sealed != nil {
@@ -170,18 +171,8 @@ func (m SendCode) MarshalJSON() ([]byte, error) {
 	}{m.ID, Mask(m.To), m.Type, m.Payload, timeOrNil(m.CreatedAt), timeOrNil(m.ExpiresAt)})
 }
 
-// FieldError says what is wrong with a part of a message. It never holds an
-// address or a code.
-type FieldError struct {
-	Field   string
-	Problem string
-}
-
-// Error returns one line such as `to is missing; it is the recipient's address`.
-func (e *FieldError) Error() string { return e.Field + " " + e.Problem }
-
-// Encode writes the message as it goes on the wire: the known fields that are set,
-// and then the unknown ones. Decode reads it. The error is a *FieldError.
+// Encode writes the wire format: the known fields that are set, and then the unknown ones.
+// UnmarshalJSON reads it. The error is a *[FieldError].
 func (m SendCode) Encode() ([]byte, error) {
 	payload := opened(m.Payload)
 	known := struct {
@@ -203,10 +194,10 @@ func (m SendCode) Encode() ([]byte, error) {
 	}
 	for _, name := range slices.Sorted(maps.Keys(m.Extra)) {
 		if _, ok := fieldIndex(name); ok {
-			continue // an unknown field cannot stand for a known one
+			continue // Extra must not replace a known field
 		}
-		if !json.Valid(m.Extra[name]) { // nor bring one along, as 1,"to":"…" would
-			return nil, &FieldError{"extra", "holds a value that is no JSON"}
+		if !json.Valid(m.Extra[name]) { // or add one, as 1,"to":"…" would
+			return nil, &FieldError{"extra", "holds a value that is not JSON"}
 		}
 		key, err := json.Marshal(name)
 		if err != nil {
@@ -219,14 +210,13 @@ func (m SendCode) Encode() ([]byte, error) {
 	return b, nil
 }
 
-// encodeError says what can't be written. encoding/json would show the value
-// itself for some, and that may be a code.
+// encodeError says what can't be encoded. Some errors of encoding/json show the value
+// itself, and that can be a code.
 func encodeError(err error) error {
-	var unsupported *json.UnsupportedTypeError
-	if errors.As(err, &unsupported) {
-		return &FieldError{"payload", fmt.Sprintf("holds a %s, which JSON can't", unsupported.Type)}
+	if unsupported, ok := errors.AsType[*json.UnsupportedTypeError](err); ok {
+		return &FieldError{"payload", fmt.Sprintf("holds a %s, which JSON can't hold", unsupported.Type)}
 	}
-	return &FieldError{"payload", "holds what JSON can't, or a time is out of its range"}
+	return &FieldError{"payload", "holds a value that JSON can't hold, or a time of the message is out of range"}
 }
 
 func timeOrNil(t time.Time) *time.Time {
@@ -237,8 +227,8 @@ func timeOrNil(t time.Time) *time.Time {
 	return &t
 }
 
-// fields are the known fields in the order of their names, how each is read, and
-// what it has to be.
+// fields are the known fields in the order of their names, with the function that reads
+// each and the form that it takes.
 var fields = [...]struct {
 	name string
 	read func(*SendCode, json.RawMessage) error
@@ -273,17 +263,17 @@ func readTime(v json.RawMessage, t *time.Time) error {
 	if err := t.UnmarshalJSON(v); err != nil {
 		return err
 	}
-	if y := t.UTC().Year(); y < 0 || y > 9999 { // only because of its time zone
-		return errors.New("the year can't be written")
+	if y := t.UTC().Year(); y < 0 || y > 9999 { // possible only because of the time zone
+		return errors.New("the year is out of range")
 	}
 	return nil
 }
 
 // UnmarshalJSON reads the wire format. It checks the form of each field, not
-// the message as a whole: that is Validate's. The error is a *FieldError.
+// the message as a whole: [SendCode.Validate] does that. The error is a *[FieldError].
 func (m *SendCode) UnmarshalJSON(data []byte) error {
 	*m = SendCode{}
-	var known [len(fields)]json.RawMessage // of a name that comes twice, the last
+	var known [len(fields)]json.RawMessage // if a name comes twice, the last one
 	err := eachMember(data, func(name string, value json.RawMessage) error {
 		if i, ok := fieldIndex(name); ok {
 			known[i] = value
@@ -296,7 +286,7 @@ func (m *SendCode) UnmarshalJSON(data []byte) error {
 		return nil
 	})
 	if err != nil {
-		return &FieldError{"body", "is no JSON object" + jsonPosition(err)}
+		return &FieldError{"body", "is not a JSON object" + jsonPosition(err)}
 	}
 	for i, value := range known {
 		if value == nil {
@@ -309,36 +299,22 @@ func (m *SendCode) UnmarshalJSON(data []byte) error {
 	return nil
 }
 
-// jsonPosition says where the JSON broke, and nothing of what stood there: that
-// may be a code.
+// jsonPosition says where the syntax error is. It does not show the text there: that can be
+// a code.
 func jsonPosition(err error) string {
 	var syntax *json.SyntaxError
 	switch {
 	case errors.As(err, &syntax):
-		return fmt.Sprintf(" (it breaks at byte %d)", syntax.Offset)
+		return fmt.Sprintf(" (syntax error at byte %d)", syntax.Offset)
 	case errors.Is(err, io.ErrUnexpectedEOF):
 		return " (it ends too early)"
 	}
 	return ""
 }
 
-// Decode reads a message's body and checks it for a channel: what a worker does
-// first. The error is a *FieldError.
-func Decode(body []byte, c Channel) (*SendCode, error) {
-	if len(body) > MaxBody {
-		return nil, &FieldError{"body", fmt.Sprintf("has %d bytes; it takes at most %d", len(body), MaxBody)}
-	}
-	m := new(SendCode)
-	if err := m.UnmarshalJSON(body); err != nil {
-		return m, err
-	}
-	err := m.Validate(c)
-	return m, err
-}
-
-// Validate says what is wrong with a message for a channel, as a *FieldError.
-// Where several things are, it names the first in the order to, type, payload,
-// id. Of one that is sealed it can say less until it is opened.
+// Validate checks a message for a channel. The error is a *[FieldError]. If several fields
+// are wrong, it names the first in the order to, type, payload, id. Before a sealed message
+// is opened, it can check only type, id and the form of sealed.
 func (m *SendCode) Validate(c Channel) error {
 	if m.Sealed != nil {
 		return m.validateSealed()
@@ -358,35 +334,21 @@ func (m *SendCode) Validate(c Channel) error {
 			return &FieldError{"payload." + name, "is not a string; a number loses its leading zeros"}
 		}
 	}
-	return checkID(m.ID)
+	return fieldError("id", protocol.IDProblem(m.ID))
 }
 
 func (m *SendCode) validateSealed() error {
 	if m.To != "" || m.Payload != nil || m.IP != "" {
-		return &FieldError{"sealed", "stands beside to, payload or ip, which it holds"}
+		return &FieldError{"sealed", "can't be set together with to, payload or ip, because it holds them"}
 	}
 	if err := checkType(m.Type); err != nil {
 		return err
 	}
 	if m.ID == "" {
-		return &FieldError{"id", "is missing; what is sealed is bound to it"}
+		return &FieldError{"id", "is missing; a sealed message needs one"}
 	}
-	if err := checkID(m.ID); err != nil {
+	if err := fieldError("id", protocol.IDProblem(m.ID)); err != nil {
 		return err
 	}
 	return m.Sealed.validate()
-}
-
-// ValidID tells whether id can name a message: 1 to 200 printable ASCII
-// characters without spaces.
-func ValidID(id string) bool { return id != "" && checkID(id) == nil }
-
-func checkID(id string) error {
-	if len(id) > maxID {
-		return &FieldError{"id", fmt.Sprintf("has %d bytes; it takes at most %d", len(id), maxID)}
-	}
-	if strings.ContainsFunc(id, func(r rune) bool { return r <= ' ' || r > '~' }) {
-		return &FieldError{"id", "holds something other than printable ASCII without spaces"}
-	}
-	return nil
 }

@@ -13,10 +13,11 @@ import (
 	"time"
 
 	"github.com/codeferry/codeferry/messages"
+	"github.com/codeferry/codeferry/messages/wire"
 )
 
-// wire is a message as the wire's description shows it.
-const wire = `{"id":"01JDCT0000000000000000000A","to":"+8613012345678","type":"SignIn","payload":{"code":"123456","locale":"zh-CN"},` +
+// wireBody is the example of docs/wire.md.
+const wireBody = `{"id":"01JDCT0000000000000000000A","to":"+8613012345678","type":"SignIn","payload":{"code":"123456","locale":"zh-CN"},` +
 	`"ip":"1.2.3.4","createdAt":"2026-11-21T12:00:00Z","expiresAt":"2026-11-21T12:10:00Z"}`
 
 func wireMessage() messages.SendCode {
@@ -29,7 +30,7 @@ func wireMessage() messages.SendCode {
 }
 
 func TestDecodeTheWiresOwnJSON(t *testing.T) {
-	m, err := messages.Decode([]byte(wire), messages.SMS)
+	m, err := wire.Decode([]byte(wireBody), messages.SMS)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -37,45 +38,46 @@ func TestDecodeTheWiresOwnJSON(t *testing.T) {
 		t.Errorf("Decode() = %+v, want %+v", *m, want)
 	}
 	if got := m.Payload.Text("code"); got != "123456" {
-		t.Errorf("Text(code) = %q", got)
+		t.Errorf("Text(code) = %q, want 123456", got)
 	}
 	b, err := m.Encode()
-	if err != nil || string(b) != wire {
-		t.Errorf("Encode() = %s, %v", b, err)
+	if err != nil || string(b) != wireBody {
+		t.Errorf("Encode() = %s, %v, want %s", b, err, wireBody)
 	}
 }
 
-func TestTimesAreWrittenInUTC(t *testing.T) {
+func TestEncodeWritesTimesInUTC(t *testing.T) {
 	m := wireMessage()
 	m.CreatedAt = m.CreatedAt.In(time.FixedZone("CST", 8*3600))
-	if b, err := m.Encode(); err != nil || string(b) != wire {
-		t.Errorf("Encode() = %s, %v", b, err)
+	if b, err := m.Encode(); err != nil || string(b) != wireBody {
+		t.Errorf("Encode() = %s, %v, want %s", b, err, wireBody)
 	}
 }
 
 func TestDecodeOnlyRequiredFields(t *testing.T) {
 	const body = `{"to":"foo@example.com","type":"Generic","payload":{}}`
-	m, err := messages.Decode([]byte(body), messages.Email)
+	m, err := wire.Decode([]byte(body), messages.Email)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if m.ID != "" || !m.CreatedAt.IsZero() || !m.ExpiresAt.IsZero() || m.Extra != nil {
-		t.Errorf("Decode() = %+v", *m)
+	want := messages.SendCode{To: "foo@example.com", Type: messages.Generic, Payload: messages.Payload{}}
+	if !reflect.DeepEqual(*m, want) {
+		t.Errorf("Decode() = %#v, want %#v", *m, want)
 	}
 	b, err := m.Encode()
 	if err != nil || string(b) != body {
-		t.Errorf("Encode() = %s, %v", b, err)
+		t.Errorf("Encode() = %s, %v, want %s", b, err, body)
 	}
 	for _, field := range []string{"to", "type", "payload"} {
 		for _, missing := range []string{`null`, ``} {
-			_, err := messages.Decode(with(t, body, field, missing), messages.Email)
+			_, err := wire.Decode(with(t, body, field, missing), messages.Email)
 			wantField(t, err, field)
 		}
 	}
 }
 
-// with returns a JSON object with a field's value replaced, or left out where
-// value is empty.
+// with returns a JSON object with a field's value replaced, or without the field if value
+// is empty.
 func with(t testing.TB, object, field, value string) []byte {
 	t.Helper()
 	var fields map[string]json.RawMessage
@@ -94,15 +96,18 @@ func with(t testing.TB, object, field, value string) []byte {
 	return b
 }
 
-func TestUnknownFieldsAreKept(t *testing.T) {
+func TestEncodeKeepsUnknownFields(t *testing.T) {
 	body := `{"to":"+8613012345678","type":"SignIn","payload":{"code":"123456","n":1.50,"user":{"id":12345678901234567890}},` +
 		`"To":"+1","TYPE":1,"a b":{"x":[1,2.0,null]},"tenant":"t1"}`
-	m, err := messages.Decode([]byte(body), messages.SMS)
+	m, err := wire.Decode([]byte(body), messages.SMS)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if m.To != "+8613012345678" || m.Type != messages.SignIn {
-		t.Errorf("a field of another case was taken for a known one: %+v", *m)
+	if m.To != "+8613012345678" {
+		t.Errorf("To is %q: the field \"To\" replaced \"to\"", m.To)
+	}
+	if m.Type != messages.SignIn {
+		t.Errorf("Type is %q: the field \"TYPE\" replaced \"type\"", m.Type)
 	}
 	b, err := m.Encode()
 	if err != nil {
@@ -120,7 +125,7 @@ func canonical(t testing.TB, b []byte) string {
 	d.UseNumber()
 	var v any
 	if err := d.Decode(&v); err != nil {
-		t.Fatalf("%v: %s", err, b)
+		t.Fatalf("not JSON: %v: %s", err, b)
 	}
 	out, err := json.Marshal(v)
 	if err != nil {
@@ -129,7 +134,7 @@ func canonical(t testing.TB, b []byte) string {
 	return string(out)
 }
 
-func TestUnknownFieldsCantOverwriteKnownOnes(t *testing.T) {
+func TestEncodeProtectsKnownFields(t *testing.T) {
 	m := wireMessage()
 	m.Extra = map[string]json.RawMessage{
 		"to": json.RawMessage(`"evil@example.com"`), "id": json.RawMessage(`"x"`), "payload": json.RawMessage(`null`),
@@ -139,7 +144,7 @@ func TestUnknownFieldsCantOverwriteKnownOnes(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if want := strings.TrimSuffix(wire, "}") + `,"tenant":"t1"}`; string(b) != want {
+	if want := strings.TrimSuffix(wireBody, "}") + `,"tenant":"t1"}`; string(b) != want {
 		t.Errorf("Encode() = %s, want %s", b, want)
 	}
 	for _, value := range []string{``, `1,"to":"evil@example.com"`, `1}{`, `{"a":}`} {
@@ -149,7 +154,7 @@ func TestUnknownFieldsCantOverwriteKnownOnes(t *testing.T) {
 	}
 }
 
-func TestMarshalRefusesWhatJSONCant(t *testing.T) {
+func TestEncodeRefusesWhatJSONCantHold(t *testing.T) {
 	for name, v := range map[string]any{
 		"channel": make(chan int), "not a number": math.NaN(), "broken number": json.Number("secret1 2"),
 	} {
@@ -166,7 +171,7 @@ func TestMarshalRefusesWhatJSONCant(t *testing.T) {
 func TestDecodeRefuses(t *testing.T) {
 	number := func(digits int) string { return strings.Repeat("7", digits) }
 	tests := []struct {
-		field, value string // what stands in the message
+		field, value string // the field to change, and its value
 		want         string // the field that the error names
 	}{
 		{"id", `1`, "id"},
@@ -200,16 +205,16 @@ func TestDecodeRefuses(t *testing.T) {
 		{"createdAt", `"0000-01-01T00:00:00+23:00"`, "createdAt"},
 	}
 	for _, tt := range tests {
-		m, err := messages.Decode(with(t, wire, tt.field, tt.value), messages.SMS)
+		m, err := wire.Decode(with(t, wireBody, tt.field, tt.value), messages.SMS)
 		wantField(t, err, tt.want)
 		if m == nil {
-			t.Errorf("%s %s: no message beside the error", tt.field, tt.value)
+			t.Errorf("%s %s: Decode returns no message with the error", tt.field, tt.value)
 		}
 	}
 	for _, body := range []string{
-		``, ` `, `null`, `[]`, `"x"`, `1`, `{`, `{"to"`, `{"to":"x"`, `{"to":"x"}}`, `{"to":"x"} x`, "\xff", `{'to':'x'}`, "\ufeff" + wire,
+		``, ` `, `null`, `[]`, `"x"`, `1`, `{`, `{"to"`, `{"to":"x"`, `{"to":"x"}}`, `{"to":"x"} x`, "\xff", `{'to':'x'}`, "\ufeff" + wireBody,
 	} {
-		_, err := messages.Decode([]byte(body), messages.SMS)
+		_, err := wire.Decode([]byte(body), messages.SMS)
 		wantField(t, err, "body")
 	}
 }
@@ -224,35 +229,35 @@ func TestDecodeTakes(t *testing.T) {
 		"expiresAt": {`""`, `null`, `"9999-12-31T23:59:59Z"`},
 	} {
 		for _, v := range values {
-			if _, err := messages.Decode(with(t, wire, field, v), messages.SMS); err != nil {
+			if _, err := wire.Decode(with(t, wireBody, field, v), messages.SMS); err != nil {
 				t.Errorf("%s %s: %v", field, v, err)
 			}
 		}
 	}
 }
 
-func TestBodyLimit(t *testing.T) {
-	pad := messages.MaxBody - len(with(t, wire, "pad", `""`))
-	if pad <= 0 || messages.MaxBody != 16*1024 {
-		t.Fatalf("MaxBody is %d", messages.MaxBody)
+func TestDecodeLimitsTheBody(t *testing.T) {
+	pad := wire.MaxBody - len(with(t, wireBody, "pad", `""`))
+	if wire.MaxBody != 16*1024 {
+		t.Fatalf("MaxBody is %d, want 16 KiB", wire.MaxBody)
 	}
-	if _, err := messages.Decode(with(t, wire, "pad", `"`+strings.Repeat("x", pad)+`"`), messages.SMS); err != nil {
+	if _, err := wire.Decode(with(t, wireBody, "pad", `"`+strings.Repeat("x", pad)+`"`), messages.SMS); err != nil {
 		t.Errorf("a body of MaxBody bytes: %v", err)
 	}
-	_, err := messages.Decode(with(t, wire, "pad", `"`+strings.Repeat("x", pad+1)+`"`), messages.SMS)
+	_, err := wire.Decode(with(t, wireBody, "pad", `"`+strings.Repeat("x", pad+1)+`"`), messages.SMS)
 	wantField(t, err, "body")
 }
 
-// TestErrorsNeverLeak puts codes and addresses in every place, breaks messages
-// in every way it can think of, and looks for them in the errors.
-func TestErrorsNeverLeak(t *testing.T) {
+// TestDecodeErrorsNeverLeak puts codes and addresses into every field, breaks the messages in
+// many ways, and looks for the codes and addresses in the errors.
+func TestDecodeErrorsNeverLeak(t *testing.T) {
 	marks := []string{"739205", "leaky", "secret.example", "73920517394"}
 	r := rand.New(rand.NewPCG(3, 4))
 	failed := 0
 	check := func(body []byte) {
 		t.Helper()
 		for _, c := range messages.Channels() {
-			_, err := messages.Decode(body, c)
+			_, err := wire.Decode(body, c)
 			if err == nil {
 				continue
 			}
@@ -295,12 +300,12 @@ func TestErrorsNeverLeak(t *testing.T) {
 		check(b)
 	}
 	if failed < 10_000 {
-		t.Errorf("only %d of the messages were refused", failed)
+		t.Errorf("only %d messages were refused, want 10000 or more", failed)
 	}
 }
 
 func FuzzDecode(f *testing.F) {
-	f.Add([]byte(wire), true)
+	f.Add([]byte(wireBody), true)
 	f.Add([]byte(`{"to":"foo@example.com","type":"Test","payload":{"n":1.0,"m":[{}]},"x":"<&>\u2028","é":1}`), false)
 	f.Add([]byte(`{"to":"a@b","type":"Generic","payload":{"code":"\ud83d"},"createdAt":"0001-01-01T00:00:00+01:00"}`), false)
 	f.Add([]byte(`{"to":"12345","type":"Generic","payload":{},"payload":{"a":1},"":{"":[]}}`), true)
@@ -309,43 +314,46 @@ func FuzzDecode(f *testing.F) {
 		if sms {
 			c = messages.SMS
 		}
-		m, err := messages.Decode(body, c)
+		m, err := wire.Decode(body, c)
 		if m == nil {
-			t.Fatal("no message, not even beside an error")
+			t.Fatal("Decode returns no message")
 		}
 		if err != nil {
 			return
 		}
 		b, err := m.Encode()
 		if err != nil {
-			t.Fatalf("what was read can't be written: %v", err)
+			t.Fatalf("the decoded message can't be encoded: %v", err)
 		}
 		var again messages.SendCode
 		if err := json.Unmarshal(b, &again); err != nil {
-			t.Fatalf("what was written can't be read: %v\n%s", err, b)
+			t.Fatalf("the encoded message can't be decoded: %v\n%s", err, b)
 		}
 		if err := again.Validate(c); err != nil {
-			t.Fatalf("what was written is not valid: %v\n%s", err, b)
+			t.Fatalf("the encoded message is not valid: %v\n%s", err, b)
 		}
-		if !again.CreatedAt.Equal(m.CreatedAt) || !again.ExpiresAt.Equal(m.ExpiresAt) {
-			t.Errorf("times changed: %s", b)
+		if !again.CreatedAt.Equal(m.CreatedAt) {
+			t.Errorf("CreatedAt is %v, want %v: %s", again.CreatedAt, m.CreatedAt, b)
+		}
+		if !again.ExpiresAt.Equal(m.ExpiresAt) {
+			t.Errorf("ExpiresAt is %v, want %v: %s", again.ExpiresAt, m.ExpiresAt, b)
 		}
 		if len(again.Extra) != len(m.Extra) {
-			t.Errorf("unknown fields were lost: %s", b)
+			t.Errorf("the encoded message has %d unknown fields, want %d: %s", len(again.Extra), len(m.Extra), b)
 		}
 		for name, v := range m.Extra {
 			if got, want := canonical(t, again.Extra[name]), canonical(t, v); got != want {
-				t.Errorf("field %q is %s, was %s", name, got, want)
+				t.Errorf("field %q is %s, want %s", name, got, want)
 			}
 		}
 		again.CreatedAt, again.ExpiresAt, again.Extra = m.CreatedAt, m.ExpiresAt, m.Extra
 		if !reflect.DeepEqual(again, *m) {
-			t.Errorf("%+v became %+v", *m, again)
+			t.Errorf("the message is %+v after encoding and decoding, want %+v", again, *m)
 		}
 	})
 }
 
-func TestPrintingAMessageShowsNoCodeAndNoAddress(t *testing.T) {
+func TestSendCodePrintsNoCodeAndNoAddress(t *testing.T) {
 	m := messages.SendCode{
 		ID: "01JDCT", To: "+8613012345678", Type: messages.SignIn, IP: "203.0.113.7", Payload: messages.Payload{"code": "918273"},
 		Extra: map[string]json.RawMessage{"backupCode": json.RawMessage(`"918273"`)},
@@ -366,13 +374,13 @@ func TestPrintingAMessageShowsNoCodeAndNoAddress(t *testing.T) {
 	}
 	for _, private := range []string{"918273", "13012345678", "203.0.113.7"} {
 		if strings.Contains(log.String(), private) || strings.Contains(strings.ToLower(log.String()), fmt.Sprintf("%x", private)) {
-			t.Errorf("it shows %s: %s", private, log.String())
+			t.Errorf("a printed message shows %s: %s", private, log.String())
 		}
 	}
 }
 
-// TestAPayloadInAPayloadIsWritten: masks are for logs, at every depth.
-func TestAPayloadInAPayloadIsWritten(t *testing.T) {
+// TestEncodeWritesNestedPayloads: Encode masks nothing, at any depth.
+func TestEncodeWritesNestedPayloads(t *testing.T) {
 	m := messages.SendCode{ID: "id-1", To: "a@example.com", Type: messages.SignIn, Payload: messages.Payload{
 		"code": "918273", "user": messages.Payload{"name": "Ann", "of": map[string]any{"org": messages.Payload{"name": "Acme"}}},
 		"list": []any{messages.Payload{"n": "1"}}, "more": []messages.Payload{{"n": "2"}},
@@ -381,7 +389,7 @@ func TestAPayloadInAPayloadIsWritten(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	got, err := messages.Decode(b, messages.Email)
+	got, err := wire.Decode(b, messages.Email)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -390,13 +398,12 @@ func TestAPayloadInAPayloadIsWritten(t *testing.T) {
 		"list": []any{map[string]any{"n": "1"}}, "more": []any{map[string]any{"n": "2"}},
 	}
 	if !reflect.DeepEqual(got.Payload, want) {
-		t.Errorf("%s", b)
+		t.Errorf("the decoded payload is %#v, want %#v", map[string]any(got.Payload), map[string]any(want))
 	}
 }
 
-// TestTheJSONForALogIsNoMessage: what was written for a log must not go out by
-// mistake as a message to nobody.
-func TestTheJSONForALogIsNoMessage(t *testing.T) {
+// TestMarshalJSONIsNotAMessage: nobody can publish the JSON of a log by mistake.
+func TestMarshalJSONIsNotAMessage(t *testing.T) {
 	m := wireMessage()
 	b, err := json.Marshal(m)
 	if err != nil {
@@ -406,7 +413,7 @@ func TestTheJSONForALogIsNoMessage(t *testing.T) {
 	if string(b) != want {
 		t.Errorf("got  %s\nwant %s", b, want)
 	}
-	if _, err := messages.Decode(b, messages.SMS); err == nil {
-		t.Error("it can be read as a message")
+	if _, err := wire.Decode(b, messages.SMS); err == nil {
+		t.Error("Decode takes the JSON of a log as a message")
 	}
 }

@@ -5,21 +5,31 @@ import (
 	"strings"
 )
 
-// Type is what a code is for: Logto's usage type (its TemplateType).
+// Type is the purpose of a code: Logto's usage type (its TemplateType).
 type Type string
 
-// The usage types.
+// The usage types. Each can have a template of its own. Every connector has templates for
+// the first four; the others fall back to the template of Generic.
 const (
-	Register                 Type = "Register"
-	SignIn                   Type = "SignIn"
-	ForgotPassword           Type = "ForgotPassword"
-	Generic                  Type = "Generic"
-	OrganizationInvitation   Type = "OrganizationInvitation"
+	// Register: a new user signs up.
+	Register Type = "Register"
+	// SignIn: a user signs in.
+	SignIn Type = "SignIn"
+	// ForgotPassword: a user sets a new password.
+	ForgotPassword Type = "ForgotPassword"
+	// Generic: anything else.
+	Generic Type = "Generic"
+	// OrganizationInvitation: an organization invites somebody with a link.
+	OrganizationInvitation Type = "OrganizationInvitation"
+	// UserPermissionValidation: a user shows who they are before a sensitive change.
 	UserPermissionValidation Type = "UserPermissionValidation"
-	BindNewIdentifier        Type = "BindNewIdentifier"
-	MfaVerification          Type = "MfaVerification"
-	BindMfa                  Type = "BindMfa"
-	// Test is an older name of Generic, and read as such.
+	// BindNewIdentifier: a user adds an address to sign in with.
+	BindNewIdentifier Type = "BindNewIdentifier"
+	// MfaVerification: the code is the second factor of a sign-in.
+	MfaVerification Type = "MfaVerification"
+	// BindMfa: a user adds an address as a second factor.
+	BindMfa Type = "BindMfa"
+	// Test is an older name of Generic, with the same meaning.
 	Test Type = "Test"
 )
 
@@ -31,10 +41,6 @@ func Types() []Type {
 	}
 }
 
-// RequiredTypes lists the four usage types that every connector must have a
-// template for, as in Logto; the others fall back to Generic's.
-func RequiredTypes() []Type { return Types()[:4] }
-
 // Canonical returns Generic for Test, and any other type as it is.
 func (t Type) Canonical() Type {
 	if t == Test {
@@ -43,7 +49,7 @@ func (t Type) Canonical() Type {
 	return t
 }
 
-// Valid tells whether t is a usage type; Test is one.
+// Valid reports whether t is a usage type, Test included.
 func (t Type) Valid() bool {
 	switch t {
 	case Register, SignIn, ForgotPassword, Generic, OrganizationInvitation, UserPermissionValidation,
@@ -63,15 +69,14 @@ func checkType(t Type) error {
 	return nil
 }
 
-// errType says what a type has to be, and not what it is: that may be a code
-// that was put in the wrong place.
+// errType does not show the wrong type: it can be a code in the wrong place.
 func errType(wrong Type) error {
 	names := make([]string, 0, len(Types()))
 	for _, t := range Types() {
 		if strings.EqualFold(string(t), string(wrong)) {
-			return &FieldError{"type", fmt.Sprintf("is no usage type; did you mean %s?", t)}
+			return &FieldError{"type", fmt.Sprintf("is not a usage type; did you mean %s?", t)}
 		}
 		names = append(names, string(t))
 	}
-	return &FieldError{"type", "is no usage type; it is one of " + strings.Join(names, ", ")}
+	return &FieldError{"type", "is not a usage type; it is one of " + strings.Join(names, ", ")}
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -31,7 +32,7 @@ func TestClassNames(t *testing.T) {
 		}
 	}
 	if (sender.Error{}).Class != sender.Unknown {
-		t.Error("the zero class is not the careful one")
+		t.Error("the zero class is not Unknown")
 	}
 }
 
@@ -47,7 +48,7 @@ func TestErrorText(t *testing.T) {
 		}
 	}
 	if e := sender.Invalid("x"); e.Class != sender.Permanent || e.Code != sender.CodeInvalid {
-		t.Errorf("%+v", e)
+		t.Errorf("Invalid has class %s and code %q, want permanent and %q", e.Class, e.Code, sender.CodeInvalid)
 	}
 }
 
@@ -67,13 +68,41 @@ func TestAsError(t *testing.T) {
 	}
 }
 
+// TestAdviceByScope: an error about a template has advice about the template.
+func TestAdviceByScope(t *testing.T) {
+	for _, c := range sender.Classes() {
+		for s := sender.ScopeByClass; s <= sender.ScopeAccount; s++ {
+			e := &sender.Error{Class: c, Scope: s}
+			of := c == sender.Misconfigured && s == sender.ScopeTemplate
+			got := e.WhatToDo()
+			if strings.HasPrefix(got, "Fix the template or signature") != of {
+				t.Errorf("%v of the %v: %q, want advice about the template: %t", c, s, got, of)
+			}
+			if !of && got != c.Advice() {
+				t.Errorf("%v of the %v: got %q, want the class's advice %q", c, s, got, c.Advice())
+			}
+		}
+	}
+}
+
 func TestEveryClassHasAdvice(t *testing.T) {
 	for _, c := range sender.Classes() {
 		if c.Advice() == "" {
-			t.Errorf("%s has none", c)
+			t.Errorf("class %s has no advice", c)
 		}
 	}
+	if got := sender.Unavailable.Advice(); !strings.Contains(got, "endpoint, or its host and port") {
+		t.Errorf("unavailable: %q does not name the settings", got)
+	}
+	e := sender.Error{Class: sender.Throttled}
+	if got := e.WhatToDo(); got != sender.Throttled.Advice() {
+		t.Errorf("without its own: %q", got)
+	}
+	e.Advice = "Set secure: true."
+	if got := e.WhatToDo(); got != e.Advice {
+		t.Errorf("with its own: %q", got)
+	}
 	if a := sender.Class(99).Advice(); a != "" {
-		t.Error(a)
+		t.Errorf("an unknown class has the advice %q", a)
 	}
 }

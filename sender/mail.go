@@ -7,10 +7,11 @@ import (
 
 	"github.com/codeferry/codeferry/internal/template"
 	"github.com/codeferry/codeferry/messages"
+	"github.com/codeferry/codeferry/sender/internal/address"
 )
 
-// MailTemplate is an email template as Logto's connectors have it, and what
-// codeferry adds to it. Give Content or ContentFile.
+// MailTemplate is an email template with the fields of Logto's connectors and codeferry's
+// own. Content or ContentFile must be set.
 type MailTemplate struct {
 	UsageType messages.Type `yaml:"usageType"`
 	// Locale is the template's language (BCP 47). Default: that of every user whose
@@ -25,7 +26,7 @@ type MailTemplate struct {
 	Text string `yaml:"text"`
 }
 
-// ContentType is what a template's content is.
+// ContentType is the type of a template's content.
 type ContentType string
 
 // The content types.
@@ -36,12 +37,7 @@ const (
 
 // UnmarshalText reads one of the values.
 func (c *ContentType) UnmarshalText(text []byte) error {
-	switch v := ContentType(text); v {
-	case TextHTML, TextPlain:
-		*c = v
-		return nil
-	}
-	return fmt.Errorf("%q is neither text/plain nor text/html", text)
+	return ReadOneOf(c, text, TextPlain, TextHTML)
 }
 
 func (t MailTemplate) key() TemplateKey { return TemplateKey{t.UsageType, t.Locale} }
@@ -53,21 +49,24 @@ func (t MailTemplate) content() string {
 	return t.Content
 }
 
-// maxSubject is the longest subject in characters; Aliyun's limit, and one that
-// no mail program shows more of.
+// maxSubject is the maximum length of a subject, in characters. It is Aliyun's limit, and
+// no mail program shows more.
 const maxSubject = 256
 
-// Mails are a connector's email templates, parsed.
+// Mails holds a connector's parsed email templates.
 type Mails struct {
 	templates Templates[mail]
 	fromAlias *template.Template
 }
 
-type mail struct{ subject, html, text *template.Template }
+type mail struct {
+	// name is Message.Template.
+	name                string
+	subject, html, text *template.Template
+}
 
-// ParseMails parses a connector's email templates, and reports everything that
-// is wrong with them. fromAlias is the sender's name, which may hold
-// placeholders too; empty for none.
+// ParseMails parses a connector's email templates, and returns all their problems.
+// fromAlias is the sender's name, which may also hold placeholders; empty for none.
 func ParseMails(fromAlias string, templates []MailTemplate) (*Mails, []Problem) {
 	keys := make([]TemplateKey, len(templates))
 	for i, t := range templates {
@@ -88,38 +87,52 @@ func (t MailTemplate) parse(path string) (m mail, problems []Problem) {
 	problems = Required(path+"subject", t.Subject)
 	switch {
 	case t.Content != "" && t.ContentFile != "":
-		problems = append(problems, Problem{path + "contentFile", "stands beside content; give one of them"})
+		problems = append(problems, Problem{path + "contentFile", "can't be set together with content; set one of them"})
 	case t.content() == "":
-		problems = append(problems, Problem{path + "content", "is required, or contentFile"})
+		problems = append(problems, Problem{path + "content", "is required, unless contentFile is set"})
 	}
+	m.name = TemplateKey{t.UsageType.Canonical(), t.Locale}.String()
 	m.subject = template.Line(t.Subject)
 	if t.ContentType == TextPlain {
 		if t.Text != "" {
-			problems = append(problems, Problem{path + "text", "stands beside a content of text/plain; give one of them"})
+			problems = append(problems, Problem{path + "text", "can't be set together with a content of type text/plain; remove text"})
 		}
-		m.text = template.Plain(t.content())
-		return m, problems
+		return m, append(problems, m.parseText(path+"content", template.PlainText, t.content())...)
 	}
 	html, err := template.HTML(t.content())
 	if err != nil {
 		return m, append(problems, Problem{path + "content", err.Error()})
 	}
 	m.html = html
-	if m.text = template.Plain(t.Text); t.Text == "" {
-		m.text = template.Text(t.content())
+	if t.Text == "" {
+		return m, append(problems, m.parseText(path+"content", template.Text, t.content())...)
 	}
-	return m, problems
+	return m, append(problems, m.parseText(path+"text", template.PlainText, t.Text)...)
 }
 
-// Render fills the template for m's type and language in. The result has ID, To,
-// Subject, FromAlias, Text and, but for a template of text/plain, HTML. The
-// error is an *Error of class Permanent.
+// parseText parses the plain-text part.
+func (m *mail) parseText(path string, parse func(string) (*template.Template, error), src string) []Problem {
+	text, err := parse(src)
+	if err != nil {
+		return []Problem{{path, err.Error()}}
+	}
+	m.text = text
+	return nil
+}
+
+// Render fills in the template for m's type and language. The result has ID, To (with its
+// domain in ASCII), Template, Subject, FromAlias, Text and, unless the template is
+// text/plain, HTML. The error is an *Error of class Permanent.
 func (ms *Mails) Render(m *messages.SendCode) (*Message, error) {
 	t, ok := ms.templates.For(m)
 	if !ok {
 		return nil, Invalid("there is no template for %s, and none for Generic", m.Type)
 	}
-	out := &Message{ID: m.ID, To: m.To}
+	to, err := address.Bare(m.To)
+	if err != nil {
+		return nil, Invalid("the recipient %v", err)
+	}
+	out := &Message{ID: m.ID, To: to.Addr, Template: t.name}
 	for _, part := range []struct {
 		from *template.Template
 		to   *string
@@ -132,7 +145,7 @@ func (ms *Mails) Render(m *messages.SendCode) (*Message, error) {
 			return nil, renderError(m.Type, err)
 		}
 		*part.to = text
-		if part.from != t.text || t.html == nil { // the text part repeats the HTML's
+		if part.from != t.text || t.html == nil { // the text part has the same placeholders as the HTML
 			out.Missing = append(out.Missing, missing...)
 		}
 	}
@@ -143,15 +156,14 @@ func (ms *Mails) Render(m *messages.SendCode) (*Message, error) {
 }
 
 func renderError(t messages.Type, err error) *Error {
-	var missing *template.MissingError
-	if errors.As(err, &missing) {
+	if missing, ok := errors.AsType[*template.MissingError](err); ok {
 		return Invalid("template %s: %v", t, missing)
 	}
 	return Invalid("template %s can't be rendered: %v", t, err)
 }
 
-// MailWarnings reports what is allowed in email templates and yet is hardly
-// meant: a mail without its code, and braces that are no placeholder.
+// MailWarnings reports probable mistakes in valid email templates: a mail without its
+// code, and braces that are not a placeholder.
 func MailWarnings(templates []MailTemplate) []Problem {
 	var out []Problem
 	for i, t := range templates {
@@ -162,11 +174,11 @@ func MailWarnings(templates []MailTemplate) []Problem {
 				uses = uses || name == "code" || name == "link"
 			}
 			for _, braces := range template.Mistakes(part.text) {
-				out = append(out, Problem{path + part.name, fmt.Sprintf("holds %s, which is no placeholder and goes out as it stands; a placeholder is {{name}} or {{a.b}}", braces)})
+				out = append(out, Problem{path + part.name, fmt.Sprintf("holds %s, which is not a placeholder and is sent unchanged; a placeholder is {{name}} or {{a.b}}", braces)})
 			}
 		}
 		if !uses && t.content() != "" {
-			out = append(out, Problem{path + "content", "has neither {{code}} nor {{link}}: its mails hold nothing to sign in with"})
+			out = append(out, Problem{path + "content", "has neither {{code}} nor {{link}}: its mails have nothing to sign in with"})
 		}
 	}
 	return out

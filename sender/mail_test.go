@@ -11,10 +11,10 @@ import (
 	"github.com/codeferry/codeferry/sender"
 )
 
-// mails has a template for each required type.
+// mails returns a template for each required type.
 func mails(subject, content string) []sender.MailTemplate {
 	var list []sender.MailTemplate
-	for _, t := range messages.RequiredTypes() {
+	for _, t := range sender.RequiredTypes() {
 		list = append(list, sender.MailTemplate{UsageType: t, Subject: subject, Content: content})
 	}
 	return list
@@ -55,7 +55,7 @@ func parse(t *testing.T, list []sender.MailTemplate) *sender.Mails {
 	t.Helper()
 	ms, problems := sender.ParseMails("", list)
 	if len(problems) > 0 {
-		t.Fatal(problems)
+		t.Fatalf("the templates have problems: %v", problems)
 	}
 	return ms
 }
@@ -74,8 +74,8 @@ func TestMailsRender(t *testing.T) {
 		t.Fatal(err)
 	}
 	want := &sender.Message{
-		ID: "id-1", To: "alice@example.com", Subject: "12 34 for <Ann>",
-		HTML: `<a href="https://example.com/?c=12%2034">&lt;Ann&gt;</a>`, Text: "<Ann> (https://example.com/?c=12 34)", Missing: []string{"app"},
+		ID: "id-1", To: "alice@example.com", Template: "SignIn", Subject: "12 34 for <Ann>",
+		HTML: `<a href="https://example.com/?c=12%2034">&lt;Ann&gt;</a>`, Text: "<Ann> (https://example.com/?c=12%2034)", Missing: []string{"app"},
 	}
 	if !reflect.DeepEqual(got, want) {
 		t.Errorf("got  %+v\nwant %+v", got, want)
@@ -83,14 +83,38 @@ func TestMailsRender(t *testing.T) {
 	for _, usage := range []messages.Type{messages.BindMfa, messages.Generic, messages.Test} {
 		m := signIn(payload)
 		m.Type = usage
-		if got, err := ms.Render(m); err != nil || got.Subject != "generic" {
-			t.Errorf("%s: %+v, %v", usage, got, err)
+		if got, err := ms.Render(m); err != nil || got.Subject != "generic" || got.Template != "Generic" {
+			t.Errorf("%s: got %+v and error %v, want Generic's template", usage, got, err)
 		}
 	}
 }
 
-// TestMailsRenderNamesWhatIsMissing: a person finds out which template lacks
-// what, and nobody finds out anything of the message.
+// TestMailTemplateNames: each template has its own name, for every type and language that
+// selects it.
+func TestMailTemplateNames(t *testing.T) {
+	list := append(mails("x", "x"), sender.MailTemplate{UsageType: messages.SignIn, Locale: "zh-CN", Subject: "x", Content: "x"})
+	ms := parse(t, list)
+	for _, c := range []struct {
+		usage        messages.Type
+		locale, want string
+	}{
+		{messages.SignIn, "", "SignIn"},
+		{messages.SignIn, "fr", "SignIn"},
+		{messages.SignIn, "zh", "SignIn in zh-CN"},
+		{messages.SignIn, "zh-CN", "SignIn in zh-CN"},
+		{messages.Register, "zh-CN", "Register"},
+		{messages.BindMfa, "", "Generic"},
+	} {
+		m := signIn(messages.Payload{"locale": c.locale})
+		m.Type = c.usage
+		if got, err := ms.Render(m); err != nil || got.Template != c.want {
+			t.Errorf("%s in %q: %q, %v; want %q", c.usage, c.locale, got.Template, err, c.want)
+		}
+	}
+}
+
+// TestMailsRenderNamesWhatIsMissing: the error names the template and the missing value,
+// and shows nothing of the message.
 func TestMailsRenderNamesWhatIsMissing(t *testing.T) {
 	for name, list := range map[string][]sender.MailTemplate{
 		"in the subject": mails("{{code}}", "<p>x</p>"),
@@ -105,12 +129,16 @@ func TestMailsRenderNamesWhatIsMissing(t *testing.T) {
 		}
 	}
 	_, err := parse(t, mails("x", `<a href="{{link}}">x</a>`)).Render(signIn(messages.Payload{"code": "7351902"}))
-	if e := invalid(t, err); !strings.Contains(e.Detail, "{{link}}") || strings.Contains(e.Error(), "7351902") || strings.Contains(e.Error(), "alice") {
-		t.Error(e)
+	e := invalid(t, err)
+	if !strings.Contains(e.Detail, "{{link}}") {
+		t.Errorf("the detail does not name {{link}}: %s", e.Detail)
+	}
+	if strings.Contains(e.Error(), "7351902") || strings.Contains(e.Error(), "alice") {
+		t.Errorf("the error shows the code or the recipient: %v", e)
 	}
 }
 
-// invalid checks that err is that of a message that does not fit.
+// invalid checks that err is the error of a message that does not fit.
 func invalid(t *testing.T, err error) *sender.Error {
 	t.Helper()
 	var e *sender.Error
@@ -123,8 +151,11 @@ func invalid(t *testing.T, err error) *sender.Error {
 func TestSubjectStaysOneLine(t *testing.T) {
 	ms := parse(t, mails("Hello {{name}}", "<p>x</p>"))
 	got, err := ms.Render(signIn(messages.Payload{"name": "Ann\r\nBcc: eve@example.com\n\u2028\u0085x"}))
-	if err != nil || strings.ContainsAny(got.Subject, "\r\n\u2028\u0085") || got.Subject != "Hello Ann  Bcc: eve@example.com   x" {
-		t.Errorf("%+v, %v", got, err)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if want := "Hello Ann  Bcc: eve@example.com   x"; got.Subject != want {
+		t.Errorf("the subject is %q, want %q", got.Subject, want)
 	}
 }
 
@@ -134,16 +165,16 @@ func TestSubjectsLength(t *testing.T) {
 		t.Errorf("256 characters: %v", err)
 	}
 	_, err := ms.Render(signIn(messages.Payload{"name": strings.Repeat("é", 256)}))
-	if e := invalid(t, err); e.Detail != "the subject for SignIn has 257 characters; it takes at most 256" {
-		t.Error(e)
+	if e, want := invalid(t, err), "the subject for SignIn has 257 characters; it takes at most 256"; e.Detail != want {
+		t.Errorf("got %q, want %q", e.Detail, want)
 	}
 }
 
 func TestRenderWithoutATemplate(t *testing.T) {
-	ms, _ := sender.ParseMails("", mails("x", "x")[:1]) // it has problems: Generic's is missing
+	ms, _ := sender.ParseMails("", mails("x", "x")[:1]) // Generic's template is missing
 	_, err := ms.Render(signIn(nil))
-	if e := invalid(t, err); e.Detail != "there is no template for SignIn, and none for Generic" {
-		t.Error(e)
+	if e, want := invalid(t, err), "there is no template for SignIn, and none for Generic"; e.Detail != want {
+		t.Errorf("got %q, want %q", e.Detail, want)
 	}
 }
 
@@ -154,7 +185,7 @@ func TestParts(t *testing.T) {
 	list[2].ContentType = sender.TextHTML
 	ms, problems := sender.ParseMails("From {{organization.name}}", list)
 	if len(problems) > 0 {
-		t.Fatal(problems)
+		t.Fatalf("the templates have problems: %v", problems)
 	}
 	for usage, want := range map[messages.Type]sender.Message{
 		messages.Register:       {HTML: "<p>12 &amp; A&amp;B</p>", Text: "12 for ", FromAlias: "From Acme x"},
@@ -163,7 +194,7 @@ func TestParts(t *testing.T) {
 	} {
 		m := signIn(messages.Payload{"code": "12", "user": map[string]any{"name": "A&B"}, "organization": map[string]any{"name": "Acme\nx"}})
 		m.Type = usage
-		want.ID, want.To, want.Subject = m.ID, m.To, "s"
+		want.ID, want.To, want.Template, want.Subject = m.ID, m.To, string(usage), "s"
 		if got, err := ms.Render(m); err != nil || !reflect.DeepEqual(got, &want) {
 			t.Errorf("%s: got %+v, %v\nwant %+v", usage, got, err, &want)
 		}

@@ -2,9 +2,9 @@ package sender
 
 import "fmt"
 
-// Secret is a value that never shows itself: every form of printing masks it, and
-// what prints a value past its methods finds an address in memory. Reveal unmasks
-// it. The zero Secret is empty.
+// Secret is a text that is never printed by mistake. Its methods print a mask; code that
+// prints a value without its methods finds only a memory address. Reveal returns the
+// text. The zero Secret is empty.
 type Secret struct{ text *string }
 
 // NewSecret returns text as a Secret.
@@ -17,7 +17,7 @@ func NewSecret(text string) Secret {
 
 const masked = "[secret]"
 
-// Reveal returns the secret itself.
+// Reveal returns the secret text.
 func (s Secret) Reveal() string {
 	if s.text == nil {
 		return ""
@@ -25,7 +25,7 @@ func (s Secret) Reveal() string {
 	return *s.text
 }
 
-// IsZero tells whether there is none.
+// IsZero reports whether the secret is empty.
 func (s Secret) IsZero() bool { return s.text == nil }
 
 // MarshalText returns a mask, for JSON, YAML and slog.

@@ -21,7 +21,8 @@ func TestSecretNeverShows(t *testing.T) {
 		Ptr  *sender.Secret
 		own  sender.Secret
 	}
-	// A verb that does not fit a pointer in a pointer makes fmt go past every method.
+	// With a verb that does not fit, fmt prints a pointer in a pointer without calling its
+	// methods.
 	type holder struct{ in *config }
 	var shown []string
 	for _, verb := range []string{"%v", "%+v", "%#v", "%s", "%q", "%x", "%X", "% x", "%d", "%t", "%5.1s", "%-20v", "%y"} {
@@ -56,10 +57,10 @@ func TestSecretNeverShows(t *testing.T) {
 	shown = append(shown, string(text), log.String())
 	for _, text := range shown {
 		if strings.Contains(text, value) || strings.Contains(strings.ToLower(text), fmt.Sprintf("%x", value)) {
-			t.Errorf("it shows: %s", text)
+			t.Errorf("the secret is shown: %s", text)
 		}
 	}
 	if s.Reveal() != value {
-		t.Error("it does not reveal itself")
+		t.Error("Reveal does not return the secret")
 	}
 }

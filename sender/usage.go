@@ -9,11 +9,17 @@ import (
 	"github.com/codeferry/codeferry/messages"
 )
 
-// TemplateKey is what a template is for.
+// RequiredTypes lists the four usage types for which every connector must have a
+// template, as in Logto. The other types fall back to Generic.
+func RequiredTypes() []messages.Type {
+	return []messages.Type{messages.Register, messages.SignIn, messages.ForgotPassword, messages.Generic}
+}
+
+// TemplateKey says which messages a template is for.
 type TemplateKey struct {
 	UsageType messages.Type
-	// Locale is the template's language, a BCP 47 tag such as zh-CN; empty for
-	// every user whose language no other template has.
+	// Locale is the template's language, a BCP 47 tag such as zh-CN. It is empty for the
+	// template of all users whose language no other template has.
 	Locale string
 }
 
@@ -24,15 +30,15 @@ func (k TemplateKey) String() string {
 	return string(k.UsageType) + " in " + k.Locale
 }
 
-// Templates holds a connector's templates by usage type and language. The zero
-// value is empty; once filled it may be read by many goroutines at once.
+// Templates holds a connector's templates by usage type and language. The zero value is
+// empty. Once it is filled, many goroutines can read it at once.
 type Templates[T any] struct {
 	byType map[messages.Type]*languages[T]
 }
 
 // languages are the templates of one usage type.
 type languages[T any] struct {
-	// fallback is the one without a language, and without such a one the first.
+	// fallback is the template without a language or, if there is none, the first one.
 	fallback T
 	plain    bool
 	tags     []language.Tag
@@ -40,7 +46,7 @@ type languages[T any] struct {
 	matcher  language.Matcher
 }
 
-// Add puts a template in. CheckTemplates must have found nothing wrong.
+// Add adds a template. CheckTemplates must have found no problem.
 func (t *Templates[T]) Add(k TemplateKey, v T) {
 	if t.byType == nil {
 		t.byType = make(map[messages.Type]*languages[T])
@@ -59,10 +65,10 @@ func (t *Templates[T]) Add(k TemplateKey, v T) {
 	l.matcher = language.NewMatcher(l.tags)
 }
 
-// For returns the template for a message: of its usage type, or Generic's where
-// that has none; and in the language that fits payload.locale best, then
-// payload.uiLocales, then the default one. ok is false where there is neither
-// the type's nor Generic's.
+// For returns the template for a message. It is a template of the message's usage type
+// or, if there is none, of Generic. Among these it is the one whose language fits
+// payload.locale best, then payload.uiLocales, then the default one. ok is false if there
+// is no template of either type.
 func (t *Templates[T]) For(m *messages.SendCode) (v T, ok bool) {
 	l, ok := t.byType[m.Type.Canonical()]
 	if !ok {
@@ -81,15 +87,15 @@ func (t *Templates[T]) For(m *messages.SendCode) (v T, ok bool) {
 	return l.fallback, true
 }
 
-// maxWanted and maxTag bound the languages of a message that are looked at, and
-// their length: reading a long one takes its square.
+// maxWanted bounds how many languages of a message are read, and maxTag their length: the
+// time to read one grows with the square of its length.
 const (
 	maxWanted = 8
 	maxTag    = 64
 )
 
-// wanted returns a message's languages, the best first. uiLocales is OpenID
-// Connect's ui_locales: tags with spaces between, or a list of them.
+// wanted returns a message's languages, the best first. uiLocales is OpenID Connect's
+// ui_locales: tags separated by spaces, or a list of tags.
 func wanted(p messages.Payload) []language.Tag {
 	names := append([]string{p.Text("locale")}, strings.Fields(p.Text("uiLocales"))...)
 	if list, ok := p["uiLocales"].([]any); ok {
@@ -110,9 +116,8 @@ func wanted(p messages.Payload) []language.Tag {
 	return tags
 }
 
-// CheckTemplates reports usage types that are unknown or required and missing,
-// as Logto does, languages that are none, and what is given twice. The keys are
-// those of a connector's templates, in order.
+// CheckTemplates reports unknown usage types, required ones that are missing, invalid
+// languages, and duplicates. The keys are those of a connector's templates, in order.
 func CheckTemplates(keys []TemplateKey) []Problem {
 	var out []Problem
 	first := make(map[TemplateKey]int)
@@ -124,7 +129,7 @@ func CheckTemplates(keys []TemplateKey) []Problem {
 			continue
 		}
 		if !k.UsageType.Valid() {
-			out = append(out, Problem{path + "usageType", fmt.Sprintf("%q is no usage type; it is one of %s", k.UsageType, join(messages.Types()))})
+			out = append(out, Problem{path + "usageType", fmt.Sprintf("%q is not a usage type; it is one of %s", k.UsageType, join(messages.Types()))})
 			continue
 		}
 		have[k.UsageType.Canonical()] = true
@@ -132,7 +137,7 @@ func CheckTemplates(keys []TemplateKey) []Problem {
 		if k.Locale != "" {
 			tag, err := language.Parse(k.Locale)
 			if err != nil || tag == language.Und {
-				out = append(out, Problem{path + "locale", fmt.Sprintf("%q is no language tag such as zh-CN (BCP 47)", k.Locale)})
+				out = append(out, Problem{path + "locale", fmt.Sprintf("%q is not a language tag such as zh-CN (BCP 47)", k.Locale)})
 				continue
 			}
 			same.Locale = tag.String()
@@ -144,13 +149,13 @@ func CheckTemplates(keys []TemplateKey) []Problem {
 		first[same] = i
 	}
 	var missing []messages.Type
-	for _, t := range messages.RequiredTypes() {
+	for _, t := range RequiredTypes() {
 		if !have[t] {
 			missing = append(missing, t)
 		}
 	}
 	if len(missing) > 0 {
-		out = append(out, Problem{"templates", fmt.Sprintf("has no template for %s; %s are required", join(missing), join(messages.RequiredTypes()))})
+		out = append(out, Problem{"templates", fmt.Sprintf("has no template for %s; %s are required", join(missing), join(RequiredTypes()))})
 	}
 	return out
 }

@@ -8,7 +8,7 @@ import (
 	"github.com/codeferry/codeferry/sender"
 )
 
-// chosen returns which template a message gets.
+// chosen returns the template that a message gets.
 func chosen(keys []sender.TemplateKey, usage messages.Type, payload messages.Payload) string {
 	var ts sender.Templates[string]
 	for _, k := range keys {
@@ -72,7 +72,7 @@ func TestTemplatesByLanguage(t *testing.T) {
 		{messages.SignIn, messages.Payload{"locale": 7}, "SignIn/"},
 		{messages.SignIn, messages.Payload{"locale": "und"}, "SignIn/"},
 		{messages.Register, messages.Payload{"locale": "ja-JP"}, "Register/ja"},
-		{messages.Register, messages.Payload{"locale": "en"}, "Register/de"}, // the first, where there is no default
+		{messages.Register, messages.Payload{"locale": "en"}, "Register/de"}, // the first one, if there is no default
 		{messages.BindMfa, messages.Payload{"locale": "fr-CA"}, "Generic/fr"},
 		{messages.BindMfa, messages.Payload{"locale": "zh"}, "Generic/"},
 	} {
@@ -89,7 +89,7 @@ func TestCheckTemplates(t *testing.T) {
 		types []messages.Type
 		want  []sender.Problem
 	}{
-		{"the required ones", messages.RequiredTypes(), nil},
+		{"the required ones", sender.RequiredTypes(), nil},
 		{"all", messages.Types(), nil},
 		{"in another order", []messages.Type{"Generic", "ForgotPassword", "SignIn", "Register"}, nil},
 		{"Test for Generic", []messages.Type{"Register", "SignIn", "ForgotPassword", "Test"}, nil},
@@ -104,7 +104,7 @@ func TestCheckTemplates(t *testing.T) {
 			{Path: "templates[4].usageType", Text: "Test has a template already: templates[3]"},
 		}},
 		{"unknown and empty", []messages.Type{"Register", "signin", "", "SignIn", "ForgotPassword", "Generic"}, []sender.Problem{
-			{Path: "templates[1].usageType", Text: `"signin" is no usage type; it is one of ` + all + `, OrganizationInvitation, UserPermissionValidation, BindNewIdentifier, MfaVerification, BindMfa`},
+			{Path: "templates[1].usageType", Text: `"signin" is not a usage type; it is one of ` + all + `, OrganizationInvitation, UserPermissionValidation, BindNewIdentifier, MfaVerification, BindMfa`},
 			{Path: "templates[2].usageType", Text: "is required"},
 		}},
 	} {
@@ -140,5 +140,12 @@ func TestCheckTemplatesLanguages(t *testing.T) {
 	want := []string{"templates[5].usageType", "templates[6].usageType", "templates[7].locale", "templates[8].locale", "templates[9].usageType"}
 	if !slices.Equal(paths, want) {
 		t.Errorf("got %v, want %v", paths, want)
+	}
+}
+
+func TestRequiredTypes(t *testing.T) {
+	want := []messages.Type{messages.Register, messages.SignIn, messages.ForgotPassword, messages.Generic}
+	if got := sender.RequiredTypes(); !slices.Equal(got, want) {
+		t.Errorf("RequiredTypes() = %v, want Logto's four: %v", got, want)
 	}
 }

@@ -2,37 +2,29 @@ package worker
 
 import (
 	"encoding/json"
-	"io"
 	"testing"
 	"time"
 
 	"github.com/nats-io/nats.go"
-	"github.com/rs/zerolog"
 
 	"github.com/codeferry/codeferry/config"
 	"github.com/codeferry/codeferry/messages"
+	"github.com/codeferry/codeferry/messages/wire"
+	"github.com/codeferry/codeferry/worker/internal/jetpull"
 )
-
-// benchLane is a lane without a server, for the stages that need none.
-func benchLane(b *testing.B, keys ...messages.PrivateKey) *lane {
-	b.Helper()
-	cfg := config.Default()
-	cfg.Apps = map[string]config.App{"default": {SMS: []config.Step{{Connector: "sms"}}, CodeTTL: config.DefaultCodeTTL}}
-	cfg.Sealing.Keys = keys
-	w := &Worker{
-		opts:       Options{Config: cfg, Metrics: NewMetrics(nil), Log: zerolog.New(io.Discard), Now: time.Now},
-		connectors: map[string]*connector{"sms": {name: "sms"}}, seals: newSeals(cfg.Sealing),
-	}
-	return newLane(w, messages.SMS)
-}
 
 const benchSubject = "codeferry.send.default.sms.SignIn.user-1"
 
-func benchMessage(body []byte) (*message, nats.MsgMetadata) {
-	msg := nats.NewMsg(benchSubject)
-	msg.Header.Set("Nats-Msg-Id", "01JDCT0000000000000000000A")
-	msg.Data = body
-	return &message{Msg: msg, arrived: time.Now()}, nats.MsgMetadata{Sequence: nats.SequencePair{Stream: 7}, NumDelivered: 1, Timestamp: time.Now()}
+// benchApps has one app with one connector.
+func benchApps() map[string]config.App {
+	return map[string]config.App{"default": {SMS: []config.Step{{Connector: "sms"}}, CodeTTL: config.DefaultCodeTTL}}
+}
+
+func benchMessage(body []byte) *jetpull.Message {
+	return &jetpull.Message{
+		Subject: benchSubject, Header: nats.Header{"Nats-Msg-Id": {"01JDCT0000000000000000000A"}}, Data: body,
+		Sequence: 7, Delivered: 1, StoredAt: time.Now(), Arrived: time.Now(),
+	}
 }
 
 func benchCode() *messages.SendCode {
@@ -42,20 +34,21 @@ func benchCode() *messages.SendCode {
 	}
 }
 
-// benchDelivery is a lane and a message in its hands.
-func benchDelivery(b *testing.B) (*lane, *delivery) {
+// benchDelivery returns a message that was opened.
+func benchDelivery(b *testing.B) *delivery {
 	b.Helper()
-	l := benchLane(b)
 	body, err := benchCode().Encode()
 	if err != nil {
 		b.Fatal(err)
 	}
-	return l, l.read(benchMessage(body))
+	d := &delivery{msg: benchMessage(body)}
+	openStage{channel: messages.SMS, apps: benchApps()}.handle(b.Context(), d)
+	return d
 }
 
-// BenchmarkReceive decodes and validates a message; sealed, it opens it too.
-func BenchmarkReceive(b *testing.B) {
-	key, err := messages.GenerateKey()
+// BenchmarkOpen decodes and validates a message, and opens it if it is sealed.
+func BenchmarkOpen(b *testing.B) {
+	key, err := wire.GenerateKey()
 	if err != nil {
 		b.Fatal(err)
 	}
@@ -73,11 +66,11 @@ func BenchmarkReceive(b *testing.B) {
 	}
 	for name, body := range map[string][]byte{"plain": plain, "sealed": sealed} {
 		b.Run(name, func(b *testing.B) {
-			l := benchLane(b, key)
-			msg, meta := benchMessage(body)
+			s := openStage{channel: messages.SMS, apps: benchApps(), seals: newSeals(config.Sealing{Keys: []wire.PrivateKey{key}})}
+			d := &delivery{msg: benchMessage(body)}
 			b.ReportAllocs()
 			for b.Loop() {
-				if d := l.read(msg, meta); d.wrong != nil {
+				if s.handle(b.Context(), d); d.wrong != nil {
 					b.Fatal(d.wrong)
 				}
 			}
@@ -87,24 +80,37 @@ func BenchmarkReceive(b *testing.B) {
 
 // BenchmarkRoute chooses a message's connectors.
 func BenchmarkRoute(b *testing.B) {
-	l, d := benchDelivery(b)
+	d := benchDelivery(b)
+	s := routeStage{routes{channel: messages.SMS, connectors: map[string]*connector{"sms": {name: "sms"}}}}
 	b.ReportAllocs()
 	for b.Loop() {
-		if chain, why := l.route(d); len(chain) != 1 {
-			b.Fatal(why)
+		if _, decided := s.handle(b.Context(), d); decided || len(d.chain) != 1 {
+			b.Fatal("no way")
 		}
 	}
 }
 
-// BenchmarkOutcome makes what settle tells of a message that was sent.
-func BenchmarkOutcome(b *testing.B) {
-	l, d := benchDelivery(b)
-	d.history = []messages.Attempt{{Connector: "sms", At: time.Now(), DurationMS: 3, Class: "ok", RequestID: "R-1"}}
-	v := verdict{status: messages.StatusSent}
-	v.receipt.ProviderID, v.receipt.RequestID = "B-1", "R-1"
+// BenchmarkProviderID makes a message's name at the provider.
+func BenchmarkProviderID(b *testing.B) {
+	d := benchDelivery(b)
 	b.ReportAllocs()
 	for b.Loop() {
-		if _, err := json.Marshal(l.outcome(d, v)); err != nil {
+		if providerID(d.id, d.msg, d.place) == "" {
+			b.Fatal("none")
+		}
+	}
+}
+
+// BenchmarkOutcome makes the outcome of a message that was sent.
+func BenchmarkOutcome(b *testing.B) {
+	d := benchDelivery(b)
+	d.history = []messages.Attempt{{Connector: "sms", At: time.Now(), DurationMS: 3, Class: "ok", RequestID: "R-1"}}
+	v := verdict{action: actSent, connector: "sms"}
+	v.receipt.ProviderID, v.receipt.RequestID = "B-1", "R-1"
+	t := &reporter{channel: messages.SMS, now: time.Now}
+	b.ReportAllocs()
+	for b.Loop() {
+		if _, err := json.Marshal(t.outcome(d, v, messages.StatusSent)); err != nil {
 			b.Fatal(err)
 		}
 	}

@@ -1,6 +1,7 @@
 package worker_test
 
 import (
+	"errors"
 	"fmt"
 	"strings"
 	"sync"
@@ -10,32 +11,41 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 
 	"github.com/codeferry/codeferry/config"
-	"github.com/codeferry/codeferry/internal/sandbox"
+	fakealiyun "github.com/codeferry/codeferry/internal/fakes/aliyun"
 	"github.com/codeferry/codeferry/messages"
+	"github.com/codeferry/codeferry/messages/wire"
 	"github.com/codeferry/codeferry/sender"
+	"github.com/codeferry/codeferry/worker"
 )
 
 func TestThousandsOverSixteenSlots(t *testing.T) {
+	t.Parallel()
 	r := newRig(t, "")
 	r.start()
 	const n = 2000
+	const publishers = 64 // enough to keep the server busy, but not for seconds
 	var wg sync.WaitGroup
-	for i := range n {
-		wg.Go(func() { r.sms(i, "") })
-		wg.Go(func() { r.email(i, "") })
+	for p := range publishers {
+		wg.Go(func() {
+			for i := p; i < n; i += publishers {
+				r.sms(i, "")
+				r.email(i, "")
+			}
+		})
 	}
 	wg.Wait()
 	sent := make(map[string]int)
-	limit := time.After(patience)
+	stalled := time.NewTimer(patience)
+	defer stalled.Stop()
 	for len(sent) < 2*n {
 		select {
 		case o := <-r.outcomes:
+			stalled.Reset(patience)
 			sent[o.ID]++
-			if o.Status != messages.StatusSent || sent[o.ID] > 1 {
-				t.Fatalf("%+v", o)
-			}
-		case <-limit:
-			t.Fatalf("%d of %d sent\n%s", len(sent), 2*n, r.log.String())
+			check(t, o.ID+": status", o.Status, messages.StatusSent)
+			check(t, o.ID+": outcomes", sent[o.ID], 1)
+		case <-stalled.C:
+			t.Fatalf("no outcome for %v, %d of %d sent\n%s", patience, len(sent), 2*n, r.log.String())
 		}
 	}
 	if got := r.box.Requests(); got["SendSms"] != n || got["SingleSendMail"] != n {
@@ -45,36 +55,38 @@ func TestThousandsOverSixteenSlots(t *testing.T) {
 }
 
 func TestTheMessageOutlivesADeadLetterThatCannotBeStored(t *testing.T) {
+	t.Parallel()
 	r := newRig(t, "")
-	if err := r.js.DeleteStream(r.ctx(), messages.DeadName); err != nil {
+	if err := r.js.DeleteStream(r.ctx(), wire.DeadName); err != nil {
 		t.Fatal(err)
 	}
-	r.fault(sandbox.Fault{Code: "isv.MOBILE_NUMBER_ILLEGAL"})
-	// Ensure makes the stream that is missing; this one goes once the worker runs.
+	r.fault(fakealiyun.Fault{Code: "isv.MOBILE_NUMBER_ILLEGAL"})
+	// Ensure makes a stream that is missing, so this one is deleted once the worker runs.
 	r.start()
-	if err := r.js.DeleteStream(r.ctx(), messages.DeadName); err != nil {
+	if err := r.js.DeleteStream(r.ctx(), wire.DeadName); err != nil {
 		t.Fatal(err)
 	}
 	id := r.sms(1, "")
-	r.eventually("the letter was refused", func() bool {
+	r.eventually("the dead letter was refused", func() bool {
 		return strings.Contains(r.log.String(), "the dead letter could not be stored")
 	})
-	if _, err := r.js.CreateStream(r.ctx(), messages.Streams(messages.StreamOptions{})[2]); err != nil {
+	// The keeper also makes it, some seconds later, so it may exist by now.
+	if _, err := r.js.CreateStream(r.ctx(), wire.StreamConfigs(wire.StreamOptions{})[2]); err != nil && !errors.Is(err, jetstream.ErrStreamNameAlreadyInUse) {
 		t.Fatal(err)
 	}
-	if o := r.story(id); o[len(o)-1].Reason != messages.ReasonRejected {
-		t.Errorf("%+v", o)
-	}
+	o := r.story(id)
+	check(t, "reason", o[len(o)-1].Reason, messages.ReasonRejected)
 	r.empty()
-	if d := r.dead(); len(d) != 1 || len(d[0].Attempts) < 2 {
-		t.Errorf("%+v", d)
+	if n := len(one(t, "dead letters", r.dead()).Attempts); n < 2 {
+		t.Errorf("the dead letter has %d attempts, want at least 2", n)
 	}
 	if n := r.box.Requests()["QuerySendDetails"]; n > 0 {
-		t.Errorf("a message that was refused was taken for one in doubt: %d queries", n)
+		t.Errorf("a message that was refused became one in doubt: %d questions", n)
 	}
 }
 
-func TestALetterIsNotLostForAnotherOfTheSameID(t *testing.T) {
+func TestADeadLetterIsNotLostForAnotherOfTheSameID(t *testing.T) {
+	t.Parallel()
 	r := newRig(t, "")
 	r.start()
 	for i := range 2 {
@@ -82,38 +94,36 @@ func TestALetterIsNotLostForAnotherOfTheSameID(t *testing.T) {
 		r.story("same")
 	}
 	r.empty()
-	if n := len(r.dead()); n != 2 {
-		t.Errorf("%d letters for two messages", n)
-	}
+	check(t, "dead letters of two messages", len(r.dead()), 2)
 }
 
 func TestAConsumerThatGoesIsMadeAgain(t *testing.T) {
+	t.Parallel()
 	r := newRig(t, "")
 	r.start()
 	r.story(r.sms(1, ""))
-	if err := r.js.DeleteConsumer(r.ctx(), messages.StreamName, "sms"); err != nil {
+	if err := r.js.DeleteConsumer(r.ctx(), wire.StreamName, "sms"); err != nil {
 		t.Fatal(err)
 	}
 	r.story(r.sms(2, ""))
-	if err := r.js.DeleteStream(r.ctx(), messages.StreamName); err != nil {
+	if err := r.js.DeleteStream(r.ctx(), wire.StreamName); err != nil {
 		t.Fatal(err)
 	}
-	r.eventually("the stream is there again", func() bool {
-		_, err := r.js.Consumer(r.ctx(), messages.StreamName, "sms")
+	r.eventually("the stream exists again", func() bool {
+		_, err := r.js.Consumer(r.ctx(), wire.StreamName, "sms")
 		return err == nil
 	})
 	r.story(r.sms(3, ""))
-	if n := len(r.box.Inbox("")); n != 3 {
-		t.Errorf("%d messages", n)
-	}
+	check(t, "accepted messages", len(r.box.Inbox("")), 3)
 }
 
-// TestShutdown stops a worker whose slots all wait for the provider, with more
-// messages pulled than there are slots: what has begun is finished, the rest is
-// handed back, and the next worker sends it without any doubt.
+// TestShutdown stops a worker whose slots all wait for the provider, with more messages
+// pulled than there are slots: messages that have begun are finished, the rest is put
+// back, and the next worker sends the rest without doubt.
 func TestShutdown(t *testing.T) {
+	t.Parallel()
 	r := newRig(t, "", func(c *config.Config) { c.Worker.Concurrency = 4 })
-	r.fault(sandbox.Fault{Latency: 300 * time.Millisecond, Count: 4})
+	r.fault(fakealiyun.Fault{Latency: 2 * time.Second, Count: 4}) // long enough to be seen under way
 	stop := r.start()
 	const n = 40
 	for i := range n {
@@ -121,16 +131,13 @@ func TestShutdown(t *testing.T) {
 	}
 	r.eventually("four requests are under way", func() bool { return r.box.Requests()["SendSms"] == 4 })
 	stop()
-	if got := len(r.box.Inbox("")); got != 4 {
-		t.Errorf("%d messages were finished, not the 4 that had begun", got)
-	}
+	check(t, "messages that were finished, of those that had begun", len(r.box.Inbox("")), 4)
 	r.start()
 	sent := make(map[string]bool)
 	for len(sent) < n {
 		o := <-r.outcomes
-		if o.Status != messages.StatusSent || sent[o.ID] {
-			t.Fatalf("%+v", o)
-		}
+		check(t, o.ID+": status", o.Status, messages.StatusSent)
+		check(t, o.ID+": it was sent before", sent[o.ID], false)
 		sent[o.ID] = true
 	}
 	r.empty()
@@ -143,30 +150,30 @@ func TestShutdown(t *testing.T) {
 // shortAckWait makes the server give up on a worker soon.
 func (r *rig) shortAckWait(d time.Duration) {
 	r.t.Helper()
-	cfg := messages.Consumer(messages.SMS, messages.StreamOptions{})
-	cfg.AckWait = d
-	if _, err := r.js.UpdateConsumer(r.ctx(), messages.StreamName, cfg); err != nil {
-		r.t.Fatal(err)
+	r.streams.AckWait = d
+	for _, c := range messages.Channels() {
+		if _, err := r.js.UpdateConsumer(r.ctx(), wire.StreamName, wire.ConsumerConfig(c, r.streams)); err != nil {
+			r.t.Fatal(err)
+		}
 	}
 }
 
-// sendAsADeadWorkerDid has the provider accept a message that nobody will
-// acknowledge.
-func (r *rig) sendAsADeadWorkerDid(id, number string) {
+// sendAsADeadWorkerDid makes the provider accept a message that no worker acks.
+func (r *rig) sendAsADeadWorkerDid(id, number string, sequence uint64) {
 	r.t.Helper()
 	s, err := r.cfg.Connectors["aliyun-sms"].Settings.New()
 	if err != nil {
 		r.t.Fatal(err)
 	}
-	if _, err := s.Send(r.ctx(), &sender.Message{ID: id, To: number, TemplateCode: "SMS_2", TemplateParam: `{"code":"123456"}`}); err != nil {
+	if _, err := s.Send(r.ctx(), &sender.Message{ID: worker.ProviderID(id, r.stored(sequence)), To: number, TemplateCode: "SMS_2", TemplateParam: `{"code":"123456"}`}); err != nil {
 		r.t.Fatal(err)
 	}
 }
 
-// take pulls a message as a worker would, and never says a word about it.
+// take pulls a message as a worker does, and never acks it.
 func (r *rig) take() jetstream.Msg {
 	r.t.Helper()
-	c, err := r.js.Consumer(r.ctx(), messages.StreamName, "sms")
+	c, err := r.js.Consumer(r.ctx(), wire.StreamName, "sms")
 	if err != nil {
 		r.t.Fatal(err)
 	}
@@ -177,17 +184,31 @@ func (r *rig) take() jetstream.Msg {
 	return msg
 }
 
+// lose takes a message, and has the server hand it out again at once, as it does when a
+// worker was not heard of for AckWait. Nothing tells the next worker what became of it.
+func (r *rig) lose() {
+	r.t.Helper()
+	if err := r.take().Nak(); err != nil {
+		r.t.Fatal(err)
+	}
+}
+
 func counted(c *config.Config) { c.Worker.Claims = config.ClaimsOff }
 
 func TestAMessageWhoseWorkerDied(t *testing.T) {
+	t.Parallel()
 	t.Run("once, and the provider knows nothing of it", func(t *testing.T) {
 		r := newRig(t, "", counted)
-		r.shortAckWait(100 * time.Millisecond)
 		id := r.sms(1, "")
-		r.take()
+		r.lose()
 		r.start()
-		if o := r.story(id); len(o) != 2 || o[0].Status != messages.StatusUnknown || o[1].Status != messages.StatusSent || o[1].At.Sub(o[0].At) < 60*time.Millisecond {
-			t.Errorf("%+v", o)
+		o := r.story(id)
+		last := o[len(o)-1]
+		check(t, "outcomes", len(o), 2)
+		check(t, "first status", o[0].Status, messages.StatusUnknown)
+		check(t, "last status", last.Status, messages.StatusSent)
+		if took := last.At.Sub(o[0].At); took < 60*time.Millisecond {
+			t.Errorf("sent %v after the doubt, want at least 60ms", took)
 		}
 		if got := r.box.Requests(); got["SendSms"] != 1 || got["QuerySendDetails"] < 2 {
 			t.Errorf("requests: %v", got)
@@ -195,14 +216,14 @@ func TestAMessageWhoseWorkerDied(t *testing.T) {
 	})
 	t.Run("once, after the provider had accepted it", func(t *testing.T) {
 		r := newRig(t, "", counted)
-		r.shortAckWait(100 * time.Millisecond)
 		id := r.sms(1, "")
-		r.take()
-		r.sendAsADeadWorkerDid(id, "13000000001")
+		r.lose()
+		r.sendAsADeadWorkerDid(id, "13000000001", 1)
 		r.start()
-		if o := r.story(id); len(o) != 1 || o[0].Status != messages.StatusSent || o[0].Connector != "aliyun-sms" || o[0].Attempt != 0 {
-			t.Errorf("%+v", o)
-		}
+		o := r.story(id)
+		sentOnce(t, o)
+		check(t, "connector", o[0].Connector, "aliyun-sms")
+		check(t, "attempts", o[0].Attempt, 0)
 		r.empty()
 		if got := r.box.Requests()["SendSms"]; got != 1 || len(r.box.Inbox("")) != 1 {
 			t.Errorf("%d requests, inbox %v", got, r.box.Inbox(""))
@@ -210,44 +231,26 @@ func TestAMessageWhoseWorkerDied(t *testing.T) {
 	})
 	t.Run("three times, and it is poison", func(t *testing.T) {
 		r := newRig(t, "", counted)
-		r.shortAckWait(100 * time.Millisecond)
 		id := r.sms(1, "")
 		for range 3 {
-			r.take()
+			r.lose()
 		}
-		// The doubts of workers that leave no word can't be told from one; this
-		// one's predecessor has left word of two.
-		bucket, err := r.js.KeyValue(r.ctx(), messages.LedgerName)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if _, err := bucket.PutString(r.ctx(), id, `{"state":"doubt","delivery":3,"sequence":1,"doubts":2}`); err != nil {
-			t.Fatal(err)
-		}
+		// Several lost workers that wrote nothing count as one. Here the last worker has
+		// written that there were two.
+		r.ledger(1, `{"state":"doubt","delivery":3,"doubts":2}`)
 		r.start()
-		if o := r.story(id); o[0].Reason != messages.ReasonPoison {
-			t.Errorf("%+v", o)
-		}
+		check(t, "reason", r.story(id)[0].Reason, messages.ReasonPoison)
 		if len(r.box.Inbox("")) != 0 {
 			t.Error("sent")
 		}
 	})
 	t.Run("after it was sent", func(t *testing.T) {
 		r := newRig(t, "", counted)
-		r.shortAckWait(100 * time.Millisecond)
-		id := r.sms(1, "")
-		r.take()
-		bucket, err := r.js.KeyValue(r.ctx(), messages.LedgerName)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if _, err := bucket.PutString(r.ctx(), id, `{"state":"sent","delivery":1,"sequence":1}`); err != nil {
-			t.Fatal(err)
-		}
+		r.sms(1, "")
+		r.lose()
+		r.ledger(1, `{"state":"sent","delivery":1}`)
 		r.start()
 		r.empty()
-		if n := r.box.Requests()["SendSms"]; n != 0 {
-			t.Errorf("%d requests", n)
-		}
+		check(t, "requests", r.box.Requests()["SendSms"], 0)
 	})
 }

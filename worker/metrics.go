@@ -1,11 +1,8 @@
 package worker
 
 import (
-	"context"
-	"errors"
 	"time"
 
-	"github.com/nats-io/nats.go/jetstream"
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/promauto"
 
@@ -22,17 +19,24 @@ type Metrics struct {
 	missingValues   *prometheus.CounterVec
 	outcomesLost    prometheus.Counter
 	providerSeconds *prometheus.HistogramVec
+	queueSeconds    *prometheus.HistogramVec
 	deliverySeconds *prometheus.HistogramVec
 	inFlight        *prometheus.GaugeVec
 	waiting         *prometheus.GaugeVec
+	oldest          *prometheus.GaugeVec
+	deadLetters     *prometheus.GaugeVec
 	open            *prometheus.GaugeVec
-	parked          *prometheus.CounterVec
+	templatesOpen   *prometheus.GaugeVec
+	streamBytes     *prometheus.GaugeVec
+	streamMaxBytes  *prometheus.GaugeVec
+	// deferrals and parked count the same; parked has the former name.
+	deferrals, parked *prometheus.CounterVec
 }
 
-// NewMetrics registers the metrics; with a nil registry nobody reads them.
+// NewMetrics makes the metrics and registers them. With a nil registry they are not
+// registered.
 func NewMetrics(r prometheus.Registerer) *Metrics {
 	f := promauto.With(r)
-	buckets := []float64{.001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10, 30, 60, 300}
 	m := &Metrics{
 		messages: f.NewCounterVec(prometheus.CounterOpts{
 			Name: "codeferry_messages_total",
@@ -44,24 +48,21 @@ func NewMetrics(r prometheus.Registerer) *Metrics {
 		}, []string{"connector", "class"}),
 		doubts: f.NewCounterVec(prometheus.CounterOpts{
 			Name: "codeferry_doubts_total",
-			Help: "Messages whose former worker was never heard of again.",
+			Help: "Messages whose former worker was lost.",
 		}, []string{"channel"}),
 		missingValues: f.NewCounterVec(prometheus.CounterOpts{
 			Name: "codeferry_template_missing_values_total",
-			Help: "Placeholders for which a payload had nothing.",
+			Help: "Placeholders without a value in the payload.",
 		}, []string{"connector"}),
 		outcomesLost: f.NewCounter(prometheus.CounterOpts{
 			Name: "codeferry_outcomes_lost_total",
 			Help: "Outcomes that the stream did not confirm.",
 		}),
-		providerSeconds: f.NewHistogramVec(prometheus.HistogramOpts{
-			Name: "codeferry_provider_seconds", Buckets: buckets,
-			Help: "How long a provider took to answer one request.",
-		}, []string{"connector"}),
-		deliverySeconds: f.NewHistogramVec(prometheus.HistogramOpts{
-			Name: "codeferry_delivery_seconds", Buckets: buckets,
-			Help: "How long a code took from the stream to the provider's acceptance.",
-		}, []string{"channel"}),
+		providerSeconds: f.NewHistogramVec(seconds("codeferry_provider_seconds", "How long a provider took to answer one request."), []string{"connector"}),
+		queueSeconds: f.NewHistogramVec(seconds("codeferry_queue_seconds",
+			"How long a message waited in the stream and in the worker until a slot took it for the first time."), []string{"channel"}),
+		deliverySeconds: f.NewHistogramVec(seconds("codeferry_delivery_seconds",
+			"How long a code took from the stream to the provider's acceptance."), []string{"channel"}),
 		inFlight: f.NewGaugeVec(prometheus.GaugeOpts{
 			Name: "codeferry_in_flight",
 			Help: "Messages that this worker is working on.",
@@ -71,27 +72,100 @@ func NewMetrics(r prometheus.Registerer) *Metrics {
 			Help: "Messages in the stream that are not settled: waiting, with a worker, or waiting for their retry. -1: not known.",
 		}, []string{"channel"}),
 	}
+	m.oldest = f.NewGaugeVec(prometheus.GaugeOpts{
+		Name: "codeferry_oldest_waiting_seconds",
+		Help: "For how long the oldest message in the stream waits; 0 if none does. Every 5 seconds.",
+	}, []string{"channel"})
+	m.deadLetters = f.NewGaugeVec(prometheus.GaugeOpts{
+		Name: "codeferry_dead_letters",
+		Help: "Dead letters in the stream, by reason. Every 15 seconds; the same number from every worker.",
+	}, []string{"channel", "reason"})
 	m.open = f.NewGaugeVec(prometheus.GaugeOpts{
 		Name: "codeferry_connector_open",
-		Help: "1 while a connector is closed off by its breaker.",
+		Help: "1 while a connector's circuit breaker is open or half-open.",
 	}, []string{"connector"})
+	m.templatesOpen = f.NewGaugeVec(prometheus.GaugeOpts{
+		Name: "codeferry_connector_templates_open",
+		Help: "Templates of a connector whose own circuit breaker is open or half-open.",
+	}, []string{"connector"})
+	m.streamBytes = f.NewGaugeVec(prometheus.GaugeOpts{
+		Name: "codeferry_stream_bytes",
+		Help: "Bytes in a stream. Every 15 seconds; the same number from every worker.",
+	}, []string{"stream"})
+	m.streamMaxBytes = f.NewGaugeVec(prometheus.GaugeOpts{
+		Name: "codeferry_stream_max_bytes",
+		Help: "The limit of a stream, in bytes; -1 if it has none. Beyond it CODEFERRY refuses a publish, and other streams delete their oldest.",
+	}, []string{"stream"})
+	m.deferrals = f.NewCounterVec(prometheus.CounterOpts{
+		Name: "codeferry_deferred_total",
+		Help: "Messages put back without an attempt: no connector could be called, or newer ones went first.",
+	}, []string{"channel"})
 	m.parked = f.NewCounterVec(prometheus.CounterOpts{
 		Name: "codeferry_parked_total",
-		Help: "Messages put aside for a while: no connector was to be had, or newer ones went first.",
+		Help: "The former name of codeferry_deferred_total.",
 	}, []string{"channel"})
 	for _, c := range messages.Channels() {
+		m.deferrals.WithLabelValues(string(c))
 		m.parked.WithLabelValues(string(c))
 		m.inFlight.WithLabelValues(string(c))
 		m.waiting.WithLabelValues(string(c)).Set(-1)
 		m.doubts.WithLabelValues(string(c))
+		m.oldest.WithLabelValues(string(c))
+		m.queueSeconds.WithLabelValues(string(c))
+		m.deliverySeconds.WithLabelValues(string(c))
+		m.dead(c)
+	}
+	for _, stream := range watchedStreams {
+		m.streamBytes.WithLabelValues(stream)
+		m.streamMaxBytes.WithLabelValues(stream).Set(-1)
 	}
 	return m
 }
 
-// connectorMetrics are a connector's, looked up once.
+// seconds are the options of a histogram of times. Beside its buckets it is a native
+// histogram, whose buckets are at most a tenth apart: Prometheus scrapes these if it is
+// configured to.
+func seconds(name, help string) prometheus.HistogramOpts {
+	return prometheus.HistogramOpts{
+		Name: name, Help: help,
+		Buckets:                         []float64{.001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10, 30, 60, 300},
+		NativeHistogramBucketFactor:     1.1,
+		NativeHistogramMaxBucketNumber:  160,
+		NativeHistogramMinResetDuration: time.Hour,
+	}
+}
+
+// dead returns the gauges of a channel's dead letters.
+func (m *Metrics) dead(c messages.Channel) map[messages.Reason]prometheus.Gauge {
+	gauges := make(map[messages.Reason]prometheus.Gauge)
+	for _, reason := range messages.Reasons() {
+		gauges[reason] = m.deadLetters.WithLabelValues(string(c), string(reason))
+	}
+	return gauges
+}
+
+// begin counts the steps of a channel's messages from 0, so that an alert sees the first one.
+func (m *Metrics) begin(c messages.Channel, routed []*connector) {
+	names := make([]string, 1, 1+len(routed)) // the first is empty: without an attempt
+	for _, r := range routed {
+		names = append(names, r.name)
+		for _, s := range []messages.Status{messages.StatusSent, messages.StatusRetrying, messages.StatusUnknown} {
+			m.messages.WithLabelValues(string(c), string(s), "", r.name)
+		}
+	}
+	for _, name := range names {
+		m.messages.WithLabelValues(string(c), string(messages.StatusSuperseded), "", name)
+		for _, reason := range messages.Reasons() {
+			m.messages.WithLabelValues(string(c), string(messages.StatusDead), string(reason), name)
+		}
+	}
+}
+
+// connectorMetrics are the metrics of one connector, looked up once.
 type connectorMetrics struct {
 	seconds  prometheus.Observer
 	ok       prometheus.Counter
+	missing  prometheus.Counter
 	attempts map[sender.Class]prometheus.Counter
 }
 
@@ -99,6 +173,7 @@ func (m *Metrics) of(connector string) connectorMetrics {
 	c := connectorMetrics{
 		seconds:  m.providerSeconds.WithLabelValues(connector),
 		ok:       m.attempts.WithLabelValues(connector, "ok"),
+		missing:  m.missingValues.WithLabelValues(connector),
 		attempts: make(map[sender.Class]prometheus.Counter),
 	}
 	for _, class := range sender.Classes() {
@@ -107,45 +182,25 @@ func (m *Metrics) of(connector string) connectorMetrics {
 	return c
 }
 
-// watchEvery is how old codeferry_waiting may be, and what the lane knows of what
-// waits; where the patience is short, it is half of that.
-const watchEvery = 5 * time.Second
-
-// watch keeps codeferry_waiting and the lane's own knowledge up to date.
-func (l *lane) watch(ctx context.Context) {
-	tick := time.NewTicker(max(time.Millisecond, min(watchEvery, l.opts.Config.Worker.Patience/2)))
-	defer tick.Stop()
-	gauge := l.opts.Metrics.waiting.WithLabelValues(string(l.channel))
-	for {
-		if n, err := l.waiting(ctx); err == nil {
-			gauge.Set(float64(n))
-		} else if ctx.Err() == nil {
-			gauge.Set(-1)
-		}
-		select {
-		case <-ctx.Done():
-			return
-		case <-tick.C:
-		}
-	}
+// Forget removes the gauges of a connector that no longer exists.
+func (m *Metrics) Forget(connector string) {
+	m.open.DeleteLabelValues(connector)
+	m.templatesOpen.DeleteLabelValues(connector)
 }
 
-func (l *lane) waiting(ctx context.Context) (uint64, error) {
-	consumer, err := l.js.Consumer(ctx, messages.StreamName, string(l.channel))
-	if err != nil {
-		return 0, err
-	}
-	info := consumer.CachedInfo() // Consumer has just asked for it
-	newest, err := l.stream.GetLastMsgForSubject(ctx, info.Config.FilterSubject)
-	switch {
-	case err == nil:
-		l.newest.Store(newest.Time.UnixNano())
-	case !errors.Is(err, jetstream.ErrMsgNotFound):
-		return 0, err
-	}
-	l.aside.Store(int64(info.NumAckPending))
-	return info.NumPending + uint64(max(info.NumAckPending, 0)), nil
+// deferred returns a counter of a channel's deferrals, under both names.
+func (m *Metrics) deferred(c messages.Channel) prometheus.Counter {
+	return bothCounters{m.deferrals.WithLabelValues(string(c)), m.parked.WithLabelValues(string(c))}
 }
 
-// Forget takes a connector out of the metrics that is no longer there.
-func (m *Metrics) Forget(connector string) { m.open.DeleteLabelValues(connector) }
+// bothCounters counts in two counters.
+type bothCounters struct {
+	prometheus.Counter
+	other prometheus.Counter
+}
+
+// Inc adds 1 to both.
+func (b bothCounters) Inc() {
+	b.Counter.Inc()
+	b.other.Inc()
+}

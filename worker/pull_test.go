@@ -9,10 +9,11 @@ import (
 	"github.com/codeferry/codeferry/config"
 )
 
-// TestAReconnectAsksForNoMoreThanThereAreSlots: what was asked for over the old
-// connection must not be granted beside what is asked for over the new one; and a
-// worker that has its hands full still stops within its grace.
+// TestAReconnectAsksForNoMoreThanThereAreSlots: the server must not answer both the
+// requests of the old connection and those of the new one. A worker whose slots are all
+// busy still stops within its grace.
 func TestAReconnectAsksForNoMoreThanThereAreSlots(t *testing.T) {
+	t.Parallel()
 	r := newRig(t, "", func(c *config.Config) {
 		mail := c.Connectors["direct-mail"]
 		mail.RateLimit = 0.1 // one, and the next in ten seconds
@@ -36,7 +37,7 @@ func TestAReconnectAsksForNoMoreThanThereAreSlots(t *testing.T) {
 			select {
 			case inbox = <-asked:
 			case <-limit:
-				t.Fatal("nothing was asked for by a new inbox")
+				t.Fatal("no request came from a new inbox")
 			}
 		}
 	}
@@ -51,13 +52,13 @@ func TestAReconnectAsksForNoMoreThanThereAreSlots(t *testing.T) {
 	for i := range n {
 		r.email(i, "")
 	}
-	r.eventually("every request is granted", func() bool { return r.consumer("email").NumWaiting == 0 })
+	r.eventually("every request is answered", func() bool { return r.consumer("email").NumWaiting == 0 })
 	if i := r.consumer("email"); i.NumAckPending > 16+2 {
-		t.Errorf("%d messages were handed out to 16 slots", i.NumAckPending)
+		t.Errorf("%d messages were handed out to 16 slots, want 16 at most", i.NumAckPending)
 	}
 	began := time.Now()
 	stop()
 	if took := time.Since(began); took > 8*time.Second {
-		t.Errorf("it stopped after %v", took)
+		t.Errorf("the worker stopped only after %v", took)
 	}
 }

@@ -1,13 +1,11 @@
 package worker_test
 
 import (
-	"bytes"
 	"context"
 	"encoding/json"
 	"fmt"
 	"net/http/httptest"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
@@ -18,28 +16,42 @@ import (
 
 	"github.com/codeferry/codeferry/config"
 	"github.com/codeferry/codeferry/internal/broker"
-	"github.com/codeferry/codeferry/internal/sandbox"
+	fakealiyun "github.com/codeferry/codeferry/internal/fakes/aliyun"
+	"github.com/codeferry/codeferry/internal/syncbuf"
+	"github.com/codeferry/codeferry/internal/testmain"
+	"github.com/codeferry/codeferry/internal/testrig"
 	"github.com/codeferry/codeferry/messages"
+	"github.com/codeferry/codeferry/messages/wire"
 	"github.com/codeferry/codeferry/sender"
 	"github.com/codeferry/codeferry/sender/aliyundm"
 	"github.com/codeferry/codeferry/worker"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) {
+	testmain.Wide(4)
+	goleak.VerifyTestMain(m)
+}
 
 // patience bounds every wait for something that has to happen.
-const patience = 2 * time.Minute
+const patience = testrig.Patience
 
-// rig is a real nats-server, the sandbox over real HTTP, and what a worker
-// between them is configured with.
+// rig is a nats-server, a fake Aliyun over HTTP, and the configuration of a worker between
+// them.
 type rig struct {
-	t        *testing.T
-	nc       *nats.Conn
-	js       jetstream.JetStream
-	box      *sandbox.Server
-	url      string
-	cfg      *config.Config
-	log      safeBuffer
+	base *testrig.Rig
+	t    *testing.T
+	nc   *nats.Conn
+	js   jetstream.JetStream
+	box  *fakealiyun.Server
+	url  string
+	cfg  *config.Config
+	log  *syncbuf.Buffer
+	// streams are the options of the streams and consumers.
+	streams wire.StreamOptions
+	// asIs is true if Ensure changes nothing in JetStream.
+	asIs bool
+	// now is the workers' clock; nil for the real one.
+	now      func() time.Time
 	outcomes chan messages.Outcome
 }
 
@@ -54,8 +66,9 @@ const templates = `
 // edit changes the configuration further.
 func newRig(t *testing.T, extra string, edit ...func(*config.Config)) *rig {
 	t.Helper()
-	r := &rig{t: t, outcomes: make(chan messages.Outcome, 100_000)}
-	r.box = sandbox.New(sandbox.Options{})
+	base := testrig.New(t)
+	r := &rig{base: base, t: t, nc: base.NC, js: base.JS, log: &base.Log, outcomes: make(chan messages.Outcome, 100_000)}
+	r.box = fakealiyun.New(fakealiyun.Options{})
 	web := httptest.NewServer(r.box)
 	t.Cleanup(web.Close)
 	t.Cleanup(r.box.Close)
@@ -101,48 +114,22 @@ worker:
 	}
 	r.cfg = cfg
 
-	server, err := broker.Start(broker.Options{Dir: t.TempDir(), Listen: "127.0.0.1:0", Log: zerolog.Nop()})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(server.Stop)
-	r.nc = r.connect(server.URL())
-	if r.js, err = jetstream.New(r.nc); err != nil {
-		t.Fatal(err)
-	}
-	if err := broker.Provision(r.ctx(), r.js, messages.StreamOptions{}); err != nil {
-		t.Fatal(err)
-	}
-	if _, err := r.nc.Subscribe(messages.OutcomeSubject("*", "*", "*"), func(m *nats.Msg) {
-		var o messages.Outcome
-		if err := json.Unmarshal(m.Data, &o); err != nil {
-			t.Errorf("an outcome is no JSON: %s", m.Data)
-		}
-		r.outcomes <- o
-	}); err != nil {
-		t.Fatal(err)
-	}
-	if err := r.nc.Flush(); err != nil {
-		t.Fatal(err)
-	}
+	base.Outcomes(func(o messages.Outcome) { r.outcomes <- o })
 	return r
+}
+
+// restart stops the nats-server and starts it again with what it has stored.
+func (r *rig) restart() {
+	r.t.Helper()
+	r.base.Restart()
 }
 
 func (r *rig) connect(url string) *nats.Conn {
 	r.t.Helper()
-	nc, err := broker.Connect(broker.Target{URL: url, Name: "test"}, zerolog.Nop())
-	if err != nil {
-		r.t.Fatal(err)
-	}
-	r.t.Cleanup(nc.Close)
-	return nc
+	return testrig.Connect(r.t, url)
 }
 
-func (r *rig) ctx() context.Context {
-	ctx, cancel := context.WithTimeout(context.Background(), patience)
-	r.t.Cleanup(cancel)
-	return ctx
-}
+func (r *rig) ctx() context.Context { return testrig.Context(r.t) }
 
 // start runs a worker with a connection of its own, and waits until it pulls.
 // The returned function stops it and waits for its end.
@@ -154,50 +141,27 @@ func (r *rig) start() (stop func()) {
 // startOn is start with a connection of the test's own, which stop closes.
 func (r *rig) startOn(nc *nats.Conn) (stop func()) {
 	r.t.Helper()
-	w, err := worker.New(worker.Options{
-		Conn: nc, Config: r.cfg,
-		Log:    zerolog.New(&r.log).Level(zerolog.DebugLevel),
-		Ensure: func(ctx context.Context) error { return broker.Ensure(ctx, r.js, messages.StreamOptions{}) },
-	})
-	if err != nil {
-		r.t.Fatal(err)
-	}
-	ctx, cancel := context.WithCancel(context.Background())
-	ended := make(chan error, 1)
-	go func() { ended <- w.Run(ctx) }()
-	stop = sync.OnceFunc(func() {
-		cancel()
-		select {
-		case err := <-ended:
-			if err != nil {
-				r.t.Errorf("the worker ended with %v", err)
+	keeper := broker.NewKeeper(r.js, r.streams, nil, zerolog.Nop())
+	w, stop := r.base.Work(worker.Options{
+		Conn: nc, Config: r.cfg, Now: r.now,
+		Ensure: func(ctx context.Context) error {
+			if r.asIs {
+				return nil
 			}
-		case <-time.After(patience):
-			r.t.Error("the worker does not stop")
-		}
-		nc.Close()
+			return keeper.Ensure(ctx)
+		},
 	})
-	r.t.Cleanup(stop)
 	r.eventually("the worker pulls", func() bool { return w.Ready() == nil })
 	return stop
 }
 
-// eventually waits until something is so that tells of itself in no other way.
+// eventually polls until a condition holds that gives no signal.
 func (r *rig) eventually(what string, so func() bool) {
 	r.t.Helper()
-	tick := time.NewTicker(2 * time.Millisecond)
-	defer tick.Stop()
-	limit := time.After(patience)
-	for !so() {
-		select {
-		case <-tick.C:
-		case <-limit:
-			r.t.Fatalf("it never came to pass that %s", what)
-		}
-	}
+	testrig.Eventually(r.t, what, so)
 }
 
-// publish stores a message as any NATS client would.
+// publish stores a message as any NATS client does.
 func (r *rig) publish(subject, body string) *jetstream.PubAck {
 	r.t.Helper()
 	ack, err := r.js.Publish(r.ctx(), subject, []byte(body))
@@ -246,6 +210,38 @@ func (r *rig) story(id string) []messages.Outcome {
 	}
 }
 
+// check compares what a test got with what it wants, and names it.
+func check[T comparable](t testing.TB, what string, got, want T) {
+	t.Helper()
+	if got != want {
+		t.Errorf("%s: got %v, want %v", what, got, want)
+	}
+}
+
+// contains checks that a text has a part.
+func contains(t testing.TB, what, text, part string) {
+	t.Helper()
+	if !strings.Contains(text, part) {
+		t.Errorf("%s: %q does not have %q", what, text, part)
+	}
+}
+
+// sentOnce checks that a message's only outcome is that it was sent.
+func sentOnce(t testing.TB, story []messages.Outcome) {
+	t.Helper()
+	check(t, "outcomes", len(story), 1)
+	check(t, "status", story[len(story)-1].Status, messages.StatusSent)
+}
+
+// one returns the only element of a list.
+func one[T any](t testing.TB, what string, all []T) T {
+	t.Helper()
+	if len(all) != 1 {
+		t.Fatalf("%s: got %d, want 1: %+v", what, len(all), all)
+	}
+	return all[0]
+}
+
 // next returns a message's next outcome.
 func (r *rig) next(id string) messages.Outcome {
 	r.t.Helper()
@@ -257,7 +253,7 @@ func (r *rig) next(id string) messages.Outcome {
 				return o
 			}
 		case <-limit:
-			r.t.Fatalf("%s has no outcome\n%s", id, r.log.String())
+			r.t.Fatalf("%s has no outcome; the log:\n%s", id, r.log.String())
 		}
 	}
 }
@@ -265,7 +261,7 @@ func (r *rig) next(id string) messages.Outcome {
 // dead returns every dead letter.
 func (r *rig) dead() []messages.DeadLetter {
 	r.t.Helper()
-	s, err := r.js.Stream(r.ctx(), messages.DeadName)
+	s, err := r.js.Stream(r.ctx(), wire.DeadName)
 	if err != nil {
 		r.t.Fatal(err)
 	}
@@ -280,18 +276,18 @@ func (r *rig) dead() []messages.DeadLetter {
 		if err := json.Unmarshal(m.Data, &d); err != nil {
 			r.t.Fatal(err)
 		}
-		if want := messages.DeadSubject(d.App, d.Channel, d.Reason); m.Subject != want {
-			r.t.Errorf("the letter of %s stands on %s, not %s", d.ID, m.Subject, want)
+		if want := wire.DeadSubject(d.App, d.Channel, d.Reason); m.Subject != want {
+			r.t.Errorf("the dead letter of %s has the subject %s, want %s", d.ID, m.Subject, want)
 		}
 		letters = append(letters, d)
 	}
 	return letters
 }
 
-// consumer is what the server knows of a channel's consumer.
+// consumer returns what the server knows about a channel's consumer.
 func (r *rig) consumer(name string) *jetstream.ConsumerInfo {
 	r.t.Helper()
-	c, err := r.js.Consumer(r.ctx(), messages.StreamName, name)
+	c, err := r.js.Consumer(r.ctx(), wire.StreamName, name)
 	if err != nil {
 		r.t.Fatal(err)
 	}
@@ -302,50 +298,115 @@ func (r *rig) consumer(name string) *jetstream.ConsumerInfo {
 func (r *rig) empty() {
 	r.t.Helper()
 	r.eventually("the stream is empty", func() bool {
-		s, err := r.js.Stream(r.ctx(), messages.StreamName)
+		s, err := r.js.Stream(r.ctx(), wire.StreamName)
 		return err == nil && s.CachedInfo().State.Msgs == 0
 	})
 }
 
-func (r *rig) fault(faults ...sandbox.Fault) {
+func (r *rig) fault(faults ...fakealiyun.Fault) {
 	r.t.Helper()
 	if err := r.box.SetFaults(faults); err != nil {
 		r.t.Fatal(err)
 	}
 }
 
-// safeBuffer is a buffer that a worker may write while a test reads.
-type safeBuffer struct {
-	mu sync.Mutex
-	b  bytes.Buffer
-}
-
-func (s *safeBuffer) Write(p []byte) (int, error) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.b.Write(p)
-}
-
-func (s *safeBuffer) String() string {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.b.String()
-}
-
-// ledger writes what another worker has left word of.
-func (r *rig) ledger(id, entry string) {
+// stored returns a message that the stream holds.
+func (r *rig) stored(sequence uint64) *jetstream.RawStreamMsg {
 	r.t.Helper()
-	bucket, err := r.js.KeyValue(r.ctx(), messages.LedgerName)
+	s, err := r.js.Stream(r.ctx(), wire.StreamName)
 	if err != nil {
 		r.t.Fatal(err)
 	}
-	if _, err := bucket.PutString(r.ctx(), id, entry); err != nil {
+	m, err := s.GetMsg(r.ctx(), sequence)
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	return m
+}
+
+// ledger writes another worker's entry for a message that the stream holds.
+func (r *rig) ledger(sequence uint64, entry string) {
+	r.t.Helper()
+	m := r.stored(sequence)
+	r.ledgerAt(worker.LedgerKey(m), worker.LedgerPlace(m), entry)
+}
+
+// ledgerAt is ledger with a given key and place.
+func (r *rig) ledgerAt(key string, place any, entry string) {
+	r.t.Helper()
+	all := make(map[string]any)
+	for _, part := range []any{place, json.RawMessage(entry)} {
+		b, err := json.Marshal(part)
+		if err != nil {
+			r.t.Fatal(err)
+		}
+		if err := json.Unmarshal(b, &all); err != nil {
+			r.t.Fatal(err)
+		}
+	}
+	// Not through a float: the time has nanoseconds.
+	b, err := json.Marshal(place)
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	var exact map[string]json.Number
+	if err := json.Unmarshal(b, &exact); err != nil {
+		r.t.Fatal(err)
+	}
+	for name, n := range exact {
+		all[name] = n
+	}
+	value, err := json.Marshal(all)
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	bucket, err := r.js.KeyValue(r.ctx(), wire.LedgerName)
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	if _, err := bucket.Put(r.ctx(), key, value); err != nil {
 		r.t.Fatal(err)
 	}
 }
 
-// serve serves a sandbox of its own.
-func serve(t *testing.T, box *sandbox.Server) string {
+// attempts returns codeferry_attempts_total of a connector and a class.
+func (r *rig) attempts(connector, class string) int {
+	r.t.Helper()
+	families, err := r.base.Metrics.Gather()
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	for _, f := range families {
+		for _, m := range f.GetMetric() {
+			labels := m.GetLabel() // by name: class, connector
+			if f.GetName() == "codeferry_attempts_total" && labels[0].GetValue() == class && labels[1].GetValue() == connector {
+				return int(m.GetCounter().GetValue())
+			}
+		}
+	}
+	r.t.Fatalf("there is no codeferry_attempts_total of %s, %s", connector, class)
+	return 0
+}
+
+// waiting returns codeferry_waiting of a channel; -1 if it is not known yet.
+func (r *rig) waiting(channel string) int {
+	r.t.Helper()
+	families, err := r.base.Metrics.Gather()
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	for _, f := range families {
+		for _, m := range f.GetMetric() {
+			if f.GetName() == "codeferry_waiting" && m.GetLabel()[0].GetValue() == channel {
+				return int(m.GetGauge().GetValue())
+			}
+		}
+	}
+	return -1
+}
+
+// serve starts another fake Aliyun.
+func serve(t *testing.T, box *fakealiyun.Server) string {
 	t.Helper()
 	web := httptest.NewServer(box)
 	t.Cleanup(web.Close)
@@ -358,4 +419,40 @@ func withEndpoint(s sender.Config, url string) sender.Config {
 	c := *s.(*aliyundm.Config)
 	c.Endpoint = url
 	return &c
+}
+
+// publishAs publishes the nth SMS with a Nats-Msg-Id.
+func (r *rig) publishAs(msgID string, n int) *jetstream.PubAck {
+	r.t.Helper()
+	msg := nats.NewMsg(fmt.Sprintf("codeferry.send.default.sms.SignIn.u%d", n))
+	msg.Header.Set(jetstream.MsgIDHeader, msgID)
+	msg.Data = fmt.Appendf(nil, `{"id":"sms-%d","to":"+86130%08d","type":"SignIn","payload":{"code":"123456"}}`, n, n)
+	ack, err := r.js.PublishMsg(r.ctx(), msg)
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	return ack
+}
+
+// forgetMsgIDs makes the server forget the Nats-Msg-Ids of acked messages, as a crash
+// does. It sets the stream's duplicate window to its minimum, and back.
+func (r *rig) forgetMsgIDs() {
+	r.t.Helper()
+	cfg := wire.StreamConfigs(wire.StreamOptions{})[0]
+	for _, window := range []time.Duration{100 * time.Millisecond, cfg.Duplicates} {
+		short := cfg
+		short.Duplicates = window
+		if _, err := r.js.UpdateStream(r.ctx(), short); err != nil {
+			r.t.Fatal(err)
+		}
+		if window < time.Second {
+			probe := nats.NewMsg("codeferry.send.default.email.SignIn.probe")
+			probe.Header.Set(jetstream.MsgIDHeader, "probe")
+			probe.Data = []byte("{}")
+			r.eventually("the duplicate window is over", func() bool {
+				ack, err := r.js.PublishMsg(r.ctx(), probe)
+				return err == nil && !ack.Duplicate && ack.Sequence > 2
+			})
+		}
+	}
 }

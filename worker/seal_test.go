@@ -3,7 +3,6 @@ package worker_test
 import (
 	"bytes"
 	"encoding/json"
-	"strings"
 	"testing"
 	"time"
 
@@ -11,20 +10,21 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 
 	"github.com/codeferry/codeferry/config"
-	"github.com/codeferry/codeferry/internal/sandbox"
+	fakealiyun "github.com/codeferry/codeferry/internal/fakes/aliyun"
 	"github.com/codeferry/codeferry/messages"
+	"github.com/codeferry/codeferry/messages/wire"
 )
 
-func sealingKey(t *testing.T) messages.PrivateKey {
+func sealingKey(t *testing.T) wire.PrivateKey {
 	t.Helper()
-	k, err := messages.GenerateKey()
+	k, err := wire.GenerateKey()
 	if err != nil {
 		t.Fatal(err)
 	}
 	return k
 }
 
-func sealWith(keys ...messages.PrivateKey) func(*config.Config) {
+func sealWith(keys ...wire.PrivateKey) func(*config.Config) {
 	return func(c *config.Config) { c.Sealing.Keys = keys }
 }
 
@@ -38,36 +38,41 @@ func (r *rig) publishSealed(to messages.PublicKey, id string) {
 		r.t.Fatal(err)
 	}
 	if _, err := p.Publish(r.ctx(), messages.Subject{Channel: messages.SMS, Key: "sealed-1"}, &messages.SendCode{
-		ID: id, To: "+8613012345678", Type: messages.SignIn, Payload: messages.Payload{"code": "482913"}, IP: "203.0.113.7",
+		ID: id, To: "+8613012345678", Type: messages.SignIn, Payload: messages.Payload{"code": "48K913"}, IP: "203.0.113.7",
 	}); err != nil {
 		r.t.Fatal(err)
 	}
 }
 
 func TestSealedMessages(t *testing.T) {
+	t.Parallel()
 	oldKey, newKey, strange := sealingKey(t), sealingKey(t), sealingKey(t)
 	r := newRig(t, "", sealWith(newKey, oldKey), func(c *config.Config) { c.Sealing.RequireSealed = true })
 	r.start()
-	for _, k := range []messages.PrivateKey{newKey, oldKey} { // keys rotate
+	for _, k := range []wire.PrivateKey{newKey, oldKey} { // keys rotate
 		r.publishSealed(k.Public(), k.Public().ID())
-		if o := r.next(k.Public().ID()); o.Status != messages.StatusSent || o.To != "+86130****5678" || o.Key != "sealed-1" {
-			t.Errorf("%+v", o)
-		}
+		o := r.next(k.Public().ID())
+		check(t, "status", o.Status, messages.StatusSent)
+		check(t, "recipient", o.To, "+86130****5678")
+		check(t, "key", o.Key, "sealed-1")
 	}
-	if got := r.box.Inbox(""); len(got) != 2 || got[0].To != "13012345678" || got[0].TemplateParam != `{"code":"482913"}` {
-		t.Errorf("%+v", got)
+	got := r.box.Inbox("")
+	if len(got) != 2 {
+		t.Fatalf("%d messages were accepted, want 2", len(got))
 	}
+	check(t, "recipient at the provider", got[0].To, "13012345678")
+	check(t, "code at the provider", got[0].TemplateParam, `{"code":"48K913"}`)
 
 	r.publishSealed(strange.Public(), "strange")
-	if o := r.next("strange"); o.Reason != messages.ReasonMisconfigured || !strings.Contains(o.Detail, strange.Public().ID()) {
-		t.Errorf("%+v", o)
-	}
+	o := r.next("strange")
+	check(t, "reason for an unknown key", o.Reason, messages.ReasonMisconfigured)
+	contains(t, "detail for an unknown key", o.Detail, strange.Public().ID())
 	id := r.sms(7, "")
-	if o := r.next(id); o.Reason != messages.ReasonInvalid || !strings.Contains(o.Detail, "requireSealed") {
-		t.Errorf("%+v", o)
-	}
-	// A box that was moved to another user's message.
-	moved, err := messages.NewSealer(newKey.Public()).Seal(sealSubject, &messages.SendCode{ID: "moved", To: "+8613012345678", Type: messages.SignIn, Payload: messages.Payload{"code": "482913"}})
+	o = r.next(id)
+	check(t, "reason for a plain message", o.Reason, messages.ReasonInvalid)
+	contains(t, "detail for a plain message", o.Detail, "requireSealed")
+	// The sealed part of a message, moved to another user's message.
+	moved, err := messages.NewSealer(newKey.Public()).Seal(sealSubject, &messages.SendCode{ID: "moved", To: "+8613012345678", Type: messages.SignIn, Payload: messages.Payload{"code": "48K913"}})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -76,82 +81,86 @@ func TestSealedMessages(t *testing.T) {
 		t.Fatal(err)
 	}
 	r.publish("codeferry.send.default.sms.SignIn.sealed-2", string(body))
-	if o := r.next("moved"); o.Reason != messages.ReasonInvalid || !strings.Contains(o.Detail, "sealed for another subject or id") {
-		t.Errorf("%+v", o)
-	}
+	o = r.next("moved")
+	check(t, "reason for a moved message", o.Reason, messages.ReasonInvalid)
+	contains(t, "detail for a moved message", o.Detail, "sealed for another subject or id")
 
 	letters := make(map[string]messages.DeadLetter)
 	for _, d := range r.dead() {
 		letters[d.ID] = d
 	}
 	if d := letters["strange"]; d.Message == nil || d.Message.Sealed == nil {
-		t.Errorf("%+v", d)
-	} else if err := messages.NewOpener(strange).Open(d.Subject, d.Message); err != nil || d.Message.Payload.Text("code") != "482913" {
-		t.Errorf("%v: %+v", err, d)
+		t.Errorf("the dead letter of an unknown key has no sealed message: %+v", d)
+	} else if err := wire.NewOpener(strange).Open(d.Subject, d.Message); err != nil {
+		t.Errorf("the message in the dead letter can't be opened: %v", err)
+	} else {
+		check(t, "code in the dead letter", d.Message.Payload.Text("code"), "48K913")
 	}
-	if d := letters["moved"]; d.Message != nil || d.Dropped != messages.DroppedInvalid {
-		t.Errorf("%+v", d)
-	}
-	if n := r.box.Requests()["SendSms"]; n != 2 {
-		t.Errorf("%d requests", n)
-	}
+	check(t, "the moved message is kept", letters["moved"].Message != nil, false)
+	check(t, "dropped, of the moved message", letters["moved"].Dropped, messages.DroppedInvalid)
+	check(t, "requests", r.box.Requests()["SendSms"], 2)
 }
 
-// TestDeadLettersAreSealed: what a plain publisher sent in the clear stands
-// nowhere in the clear.
+// TestDeadLettersAreSealed: a code that was published in plain text is stored nowhere in
+// plain text.
 func TestDeadLettersAreSealed(t *testing.T) {
+	t.Parallel()
 	key := sealingKey(t)
 	for name, c := range map[string]struct {
-		key     []messages.PrivateKey
+		key     []wire.PrivateKey
 		fault   string
 		expires time.Duration
 		reason  messages.Reason
 		dropped messages.Dropped
 	}{
-		"rejected": {[]messages.PrivateKey{key}, "isv.MOBILE_NUMBER_ILLEGAL", time.Minute, messages.ReasonRejected, ""},
+		"rejected": {[]wire.PrivateKey{key}, "isv.MOBILE_NUMBER_ILLEGAL", time.Minute, messages.ReasonRejected, ""},
 		"no key":   {nil, "isv.MOBILE_NUMBER_ILLEGAL", time.Minute, messages.ReasonRejected, messages.DroppedNoKey},
-		"expired":  {[]messages.PrivateKey{key}, "", -time.Second, messages.ReasonExpired, messages.DroppedExpired},
+		"expired":  {[]wire.PrivateKey{key}, "", -time.Second, messages.ReasonExpired, messages.DroppedExpired},
 	} {
 		t.Run(name, func(t *testing.T) {
+			t.Parallel()
 			r := newRig(t, "", sealWith(c.key...))
 			if c.fault != "" {
-				r.fault(sandbox.Fault{Code: c.fault})
+				r.fault(fakealiyun.Fault{Code: c.fault})
 			}
 			r.start()
 			expires := time.Now().Add(c.expires).UTC()
 			msg := nats.NewMsg("codeferry.send.default.sms.SignIn.dead-1")
-			msg.Header.Set(messages.EpochHeader, "3")
+			msg.Header.Set(wire.EpochHeader, "3")
 			msg.Data, _ = messages.SendCode{
-				ID: "dead-1", To: "+8613012345678", Type: messages.SignIn, Payload: messages.Payload{"code": "482913"}, IP: "203.0.113.7", ExpiresAt: expires,
+				ID: "dead-1", To: "+8613012345678", Type: messages.SignIn, Payload: messages.Payload{"code": "48K913"}, IP: "203.0.113.7", ExpiresAt: expires,
 				Extra: map[string]json.RawMessage{"backupCode": json.RawMessage(`"731904"`)},
 			}.Encode()
 			if _, err := r.js.PublishMsg(r.ctx(), msg); err != nil {
 				t.Fatal(err)
 			}
-			if o := r.next("dead-1"); o.Reason != c.reason || o.Epoch != 3 {
-				t.Errorf("%+v", o)
-			}
+			o := r.next("dead-1")
+			check(t, "reason", o.Reason, c.reason)
+			check(t, "epoch", o.Epoch, 3)
 			raw := r.rawDead()
-			for _, secret := range []string{"482913", "13012345678", "203.0.113.7", "731904", "backupCode"} {
+			for _, secret := range []string{"48K913", "13012345678", "203.0.113.7", "731904", "backupCode"} {
 				if bytes.Contains(raw, []byte(secret)) {
-					t.Errorf("%s is in %s", secret, raw)
+					t.Errorf("the dead letter shows %s: %s", secret, raw)
 				}
 			}
 			d := r.dead()[0]
-			if d.Epoch != 3 || d.Dropped != c.dropped || d.Message == nil != (c.dropped != "") {
-				t.Fatalf("%+v", d)
+			check(t, "epoch of the dead letter", d.Epoch, 3)
+			check(t, "dropped", d.Dropped, c.dropped)
+			check(t, "the message is kept", d.Message != nil, c.dropped == "")
+			if t.Failed() {
+				return
 			}
 			if hash, err := key.Lookup("13012345678"); err != nil || (d.ToHash == hash) != (len(c.key) > 0) {
-				t.Errorf("%v: its hash is %q", err, d.ToHash)
+				t.Errorf("the hash of the address: got %q, with the error %v", d.ToHash, err)
 			}
 			if d.Message == nil {
 				return
 			}
-			if err := messages.NewOpener(key).Open(d.Subject, d.Message); err != nil {
+			if err := wire.NewOpener(key).Open(d.Subject, d.Message); err != nil {
 				t.Fatal(err)
 			}
-			if m := d.Message; m.Payload.Text("code") != "482913" || m.IP != "203.0.113.7" || m.To != "+8613012345678" || string(m.Extra["backupCode"]) != `"731904"` || !m.ExpiresAt.Equal(expires) {
-				t.Errorf("%#v", m)
+			if m := d.Message; m.Payload.Text("code") != "48K913" || m.IP != "203.0.113.7" || m.To != "+8613012345678" || string(m.Extra["backupCode"]) != `"731904"` || !m.ExpiresAt.Equal(expires) {
+				t.Errorf("the opened message is %#v", m)
 			}
 		})
 	}
@@ -160,7 +169,7 @@ func TestDeadLettersAreSealed(t *testing.T) {
 // rawDead returns the first dead letter as it is stored.
 func (r *rig) rawDead() []byte {
 	r.t.Helper()
-	s, err := r.js.Stream(r.ctx(), messages.DeadName)
+	s, err := r.js.Stream(r.ctx(), wire.DeadName)
 	if err != nil {
 		r.t.Fatal(err)
 	}
@@ -171,9 +180,9 @@ func (r *rig) rawDead() []byte {
 	return m.Data
 }
 
-// TestAReplayIsAnotherLife: what the ledger knows of a message's first life says
-// nothing of its second.
+// TestAReplayIsAnotherLife: the ledger's entry of a message says nothing about its replay.
 func TestAReplayIsAnotherLife(t *testing.T) {
+	t.Parallel()
 	r := newRig(t, "", func(c *config.Config) { c.Worker.Claims = config.ClaimsOn })
 	r.start()
 	send := func(epoch string) {
@@ -181,23 +190,19 @@ func TestAReplayIsAnotherLife(t *testing.T) {
 		msg := nats.NewMsg("codeferry.send.default.sms.SignIn.again")
 		msg.Header.Set(jetstream.MsgIDHeader, "again."+epoch)
 		if epoch != "" {
-			msg.Header.Set(messages.EpochHeader, epoch)
+			msg.Header.Set(wire.EpochHeader, epoch)
 		}
-		msg.Data = []byte(`{"id":"again","to":"+8613012345678","type":"SignIn","payload":{"code":"482913"}}`)
+		msg.Data = []byte(`{"id":"again","to":"+8613012345678","type":"SignIn","payload":{"code":"48K913"}}`)
 		if _, err := r.js.PublishMsg(r.ctx(), msg); err != nil {
 			t.Fatal(err)
 		}
 		if o := r.next("again"); o.Status != messages.StatusSent {
-			t.Errorf("epoch %q: %+v", epoch, o)
+			t.Errorf("epoch %q: got the outcome %+v", epoch, o)
 		}
 	}
 	send("")
 	send("1")
 	send("2")
-	if n := r.box.Requests()["SendSms"]; n != 3 {
-		t.Errorf("%d requests", n)
-	}
-	if n := r.box.Requests()["QuerySendDetails"]; n != 0 {
-		t.Errorf("%d doubts", n)
-	}
+	check(t, "requests", r.box.Requests()["SendSms"], 3)
+	check(t, "questions about a doubt", r.box.Requests()["QuerySendDetails"], 0)
 }

@@ -2,418 +2,408 @@ package worker
 
 import (
 	"context"
-	"encoding/json"
-	"fmt"
-	"regexp"
+	"errors"
+	"runtime/debug"
+	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/cenkalti/backoff/v4"
-	"github.com/nats-io/nats.go"
-	"github.com/nats-io/nats.go/jetstream"
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/rs/zerolog"
 
-	"github.com/codeferry/codeferry/config"
 	"github.com/codeferry/codeferry/messages"
-	"github.com/codeferry/codeferry/sender"
+	"github.com/codeferry/codeferry/messages/wire"
+	"github.com/codeferry/codeferry/worker/internal/jetpull"
+	"github.com/codeferry/codeferry/worker/internal/ledger"
 )
 
-// verdict is what the stages decided about a message.
-type verdict struct {
-	status  messages.Status
-	receipt sender.Receipt
-	// err is why the last attempt failed.
-	err *sender.Error
-	// reason and detail are a dead letter's.
-	reason messages.Reason
-	detail string
-	// connector is the one that sent it, where that was found by asking.
-	connector string
-	// delay is how long a message waits for its next attempt.
-	delay time.Duration
+// settler carries out what was decided. It is the only place that acks, naks, terminates
+// or writes dead letters. Its order keeps the promises: it first stores what is known
+// about a message, and takes the message out of the stream last.
+type settler struct {
+	acks        acks
+	ledger      settledEntries
+	deadLetters deadLetterStore
+	// report reports a verdict: outcome, metrics, log.
+	report func(d *delivery, v verdict)
+	// cleaner deletes the entries of messages that are done.
+	cleaner cleaner
+	// inFlight are the messages that the heartbeat keeps in progress.
+	inFlight *inFlight
+	// remove deletes from the stream a message that no consumer hands out.
+	remove func(ctx context.Context, sequence uint64) error
+	// mine reports whether a message still belongs to this worker, and until when.
+	mine     func(m *jetpull.Message) (until time.Time, ok bool)
+	slots    int
+	now      func() time.Time
+	log      zerolog.Logger
+	deferred prometheus.Counter
+	// troubles gets the errors of what can't be stored.
+	troubles troubles
+
+	// settling waits for the messages that are done but whose ack the server has not
+	// confirmed; unconfirmed counts them.
+	settling    sync.WaitGroup
+	unconfirmed atomic.Int64
 }
 
-// Verdicts that are no outcome: the message's story does not go on by them.
-const (
-	// statusSettled: it was sent before, and only its ack was missing.
-	statusSettled messages.Status = "settled"
-	// statusOvertaken: a newer code has replaced it.
-	statusOvertaken messages.Status = "overtaken"
-	// statusParked: it is to wait, and nothing has happened to it.
-	statusParked messages.Status = "parked"
-	// statusInDoubt: it is not known yet whether it was sent.
-	statusInDoubt messages.Status = "in doubt"
-	// statusHandBack: nothing could be found out; later, then.
-	statusHandBack messages.Status = "handed back"
-)
-
-func dead(reason messages.Reason, detail string) verdict {
-	return verdict{status: messages.StatusDead, reason: reason, detail: detail}
+// acks takes messages out of the stream.
+type acks interface {
+	Ack(m *jetpull.Message, done func(error))
+	Term(m *jetpull.Message, reason string, done func(error))
 }
 
-// shortWindow is the longest flow-control window that a message waits for.
-const shortWindow = time.Minute
+// settledEntries is the part of the ledger that settle needs.
+type settledEntries interface {
+	Read(ctx context.Context, r *ledger.Record) (*ledger.Entry, error)
+	Write(ctx context.Context, r *ledger.Record, e ledger.Entry) error
+	WriteSent(ctx context.Context, r *ledger.Record, e ledger.Entry) error
+}
 
-// decide says what becomes of a message after an attempt that failed. It goes
-// by the error's class and nothing else.
-func (l *lane) decide(d *delivery, err *sender.Error) verdict {
-	v := verdict{err: err, status: messages.StatusRetrying, delay: l.backoff(len(d.history))}
-	exhausted := dead(messages.ReasonUndeliverable, fmt.Sprintf("all %d attempts failed; the last: %s", l.opts.Config.Worker.Retry.MaxAttempts, said(err)))
-	switch err.Class {
-	case sender.Permanent:
-		v.status, v.reason, v.detail = messages.StatusDead, messages.ReasonRejected, said(err)
-		if err.Code == sender.CodeInvalid {
-			v.reason, v.detail = messages.ReasonInvalid, err.Detail
+// deadLetterStore stores dead letters.
+type deadLetterStore interface {
+	store(ctx context.Context, d *delivery, v verdict) error
+	storeBare(ctx context.Context, d *delivery, v verdict) error
+}
+
+// troubles gets the errors of what can't be stored, and logs them at most once a minute.
+type troubles interface {
+	ledgerFailed(err error) (ledgersFault bool)
+	deadLettersFailed(err error)
+	deadLettersStored()
+}
+
+// cleaner is notified of messages that are done.
+type cleaner interface {
+	Settled(r *ledger.Record)
+}
+
+// putBackDelay is how long a message waits if it could not be settled: long enough for a
+// failure to pass, short enough for the user who waits.
+const putBackDelay = 2 * time.Second
+
+// settle carries out a verdict. It calls done when the slot can take another message; that
+// can be after settle has returned, and more than once. It also writes at the shutdown:
+// the end of ctx only stops the retries of an ack.
+func (s *settler) settle(ctx context.Context, d *delivery, v verdict, done func()) { //nolint:gocognit // a case for each action
+	defer func() {
+		if r := recover(); r != nil {
+			s.log.Error().Str("id", d.id).Bytes("stack", debug.Stack()).Msg("settling a message panicked; the message comes again in doubt")
+			s.afterPanic(context.WithoutCancel(ctx), d, done)
 		}
-		return v
-	case sender.RecipientLimited:
-		if err.RetryAfter <= 0 || err.RetryAfter > shortWindow {
-			return dead(messages.ReasonLimited, said(err)).because(err)
-		}
-		v.delay = err.RetryAfter
-	case sender.Throttled, sender.Unavailable:
-		v.delay = max(v.delay, err.RetryAfter)
-		if l.attemptsUsed(d) {
-			return exhausted.because(err)
-		}
-	case sender.Unknown:
-		return l.doubted(d, v, err)
-	case sender.Misconfigured, sender.AccountDown:
-		// These cost no attempt: the message is fine, and waits for an operator.
-		if chain, _ := l.route(d); len(chain) > 0 {
-			v.delay = max(v.delay, spread(reopens(chain)))
-		}
-	}
-	if next := l.opts.Now().Add(v.delay); !next.Before(d.expiresAt) {
-		return dead(messages.ReasonExpired, l.tooLate(d, err)).because(err)
-	}
-	return v
-}
-
-// said returns what the provider said; its class is what was made of it.
-func said(err *sender.Error) string {
-	if err.Code == "" {
-		return err.Detail
-	}
-	return err.Code + ": " + err.Detail
-}
-
-// doubted says what becomes of a message whose attempt may have been accepted.
-func (l *lane) doubted(d *delivery, v verdict, err *sender.Error) verdict {
-	v.status = messages.StatusUnknown
-	d.doubtSince = l.opts.Now()
-	suspects := l.suspects(d)
-	if len(suspects) == 0 {
-		return dead(messages.ReasonDoubt, "whether it was sent is not known, and the configuration has no way for it: "+said(err)).because(err)
-	}
-	c := suspects[0]
-	if _, ok := c.sender.(sender.Asker); ok {
-		// It is asked about however many attempts it has had, and whether or not its
-		// code expires meanwhile; the next attempt comes after the grace and the backoff.
-		d.doubtUntil = d.doubtSince.Add(c.askGrace + max(v.delay, err.RetryAfter))
-		v.delay = c.askFirst()
-		return v
-	}
-	if c.onDoubt == config.Dead {
-		return dead(messages.ReasonDoubt, fmt.Sprintf("whether connector %s has sent it is not known, and its onDoubt is dead; it said: %s", c.name, said(err))).because(err)
-	}
-	if l.attemptsUsed(d) {
-		return dead(messages.ReasonDoubt, fmt.Sprintf("all %d attempts failed, and one of them may have sent it; the last: %s", l.opts.Config.Worker.Retry.MaxAttempts, said(err))).because(err)
-	}
-	v.delay = max(v.delay, err.RetryAfter)
-	if next := l.opts.Now().Add(v.delay); !next.Before(d.expiresAt) {
-		return dead(messages.ReasonExpired, l.tooLate(d, err)).because(err)
-	}
-	return v
-}
-
-// tooLate says that no attempt can come in time.
-func (*lane) tooLate(d *delivery, err *sender.Error) string {
-	return fmt.Sprintf("the code expires at %s, before another attempt could be made; the last: %s", d.expiresAt.UTC().Format(time.RFC3339), said(err))
-}
-
-func (v verdict) because(err *sender.Error) verdict {
-	v.err = err
-	return v
-}
-
-// attemptsUsed tells whether a message has had its attempts. Those that failed
-// for the operator's sake do not count.
-func (l *lane) attemptsUsed(d *delivery) bool {
-	n := 0
-	for _, a := range d.history {
-		if a.Class != sender.Misconfigured.String() && a.Class != sender.AccountDown.String() {
-			n++
-		}
-	}
-	return n >= l.opts.Config.Worker.Retry.MaxAttempts
-}
-
-// backoff returns the wait after the nth failure.
-func (l *lane) backoff(n int) time.Duration {
-	r := l.opts.Config.Worker.Retry
-	b := backoff.NewExponentialBackOff(
-		backoff.WithInitialInterval(r.InitialInterval), backoff.WithMultiplier(r.Multiplier),
-		backoff.WithMaxInterval(r.MaxInterval), backoff.WithRandomizationFactor(r.RandomizationFactor),
-		backoff.WithMaxElapsedTime(0))
-	wait := b.NextBackOff()
-	for range n - 1 {
-		wait = b.NextBackOff()
-	}
-	return wait
-}
-
-// handBackDelay is how long a message waits that could not be settled: long
-// enough for what is broken to come back, short enough for who waits for it.
-const handBackDelay = 2 * time.Second
-
-// settle does what was decided. It is the only place that acks, naks or
-// dead-letters a message, and the order in it is what keeps the promises: word
-// of it is stored first, and the message let go of last. It calls done once, when the
-// slot may take another message; that may be after it has returned.
-func (l *lane) settle(ctx context.Context, d *delivery, v verdict, done func()) {
-	working := ctx
-	ctx = context.WithoutCancel(ctx) // what was done is written down, also at the shutdown
-	switch v.status {
-	case messages.StatusSent:
-		l.story(d, v)
-		l.letGo(working, d, wordAck, done)
-		return
-	case statusSettled, statusOvertaken:
-		l.letGo(working, d, wordAck, done)
-		return
-	case messages.StatusDead:
-		if l.bury(ctx, d, v) {
-			l.letGo(working, d, wordTerm+string(v.reason), done)
+	}()
+	writing := context.WithoutCancel(ctx)
+	if v.action == actPanicked {
+		if v = s.panicked(writing, d); v.action == actPutBack {
+			s.nak(d, v.delay)
+			done()
 			return
 		}
-	case messages.StatusRetrying:
-		l.handBack(ctx, d, v, stateRetrying)
-	case messages.StatusUnknown:
-		l.handBack(ctx, d, v, stateUnknown)
-	case statusParked:
-		l.opts.Metrics.parked.WithLabelValues(string(l.channel)).Inc()
-		if err := l.ledger.write(ctx, d, stateReleased); err != nil {
-			l.log.Warn().Err(err).Str("id", d.id).Msg("put aside, and the next worker will take it for one in doubt")
+	}
+	switch v.action {
+	case actSent:
+		s.report(d, v)
+		s.takeOut(ctx, d, v, done)
+		return
+	case actDone:
+		s.takeOut(ctx, d, v, done)
+		return
+	case actSuperseded:
+		if s.surelyUnsent(d) {
+			s.report(d, v)
 		}
-		l.nak(d, max(time.Millisecond, min(v.delay, d.expiresAt.Sub(l.opts.Now()))))
-	case statusInDoubt:
-		if err := l.ledger.write(ctx, d, stateUnknown); err != nil {
-			l.log.Warn().Err(err).Str("id", d.id).Msg("in doubt, and the next worker will take it for lost")
+		s.takeOut(ctx, d, v, done)
+		return
+	case actDead:
+		if s.deadLetter(writing, d, v) {
+			s.takeOut(ctx, d, v, done)
+			return
 		}
-		l.nak(d, v.delay)
-	case statusHandBack:
-		l.log.Warn().Str("id", d.id).Str("why", v.detail).Msg("handed back for a moment")
-		l.nak(d, handBackDelay)
-	default:
-		panic("settle: no verdict " + string(v.status))
+	case actRetry:
+		d.unfilled = v.unfilled
+		if s.write(writing, d, ledger.Retrying) {
+			s.report(d, v)
+			s.nak(d, v.delay)
+		}
+	case actDoubt:
+		d.inDoubt = true
+		if v.suspects != nil {
+			d.suspects, d.doubtFor, d.doubtGrace = v.suspects, 0, v.doubtGrace
+		}
+		d.doubtFor += v.delay
+		s.report(d, v) // even if another worker has taken the message over
+		if s.write(writing, d, ledger.InDoubt) {
+			s.nak(d, v.delay)
+		}
+	case actAskAgain:
+		d.doubtFor += v.delay // it does not come again earlier
+		if s.write(writing, d, ledger.InDoubt) {
+			s.nak(d, v.delay)
+		}
+	case actDefer:
+		s.deferred.Inc()
+		if s.writeEntry(writing, d, d.putBack(ledger.Released, v)) {
+			s.nak(d, max(time.Millisecond, min(v.delay, d.expiresAt.Sub(s.now()))))
+		}
+	case actRelease:
+		if v.state == "" || s.writeEntry(writing, d, d.putBack(v.state, v)) {
+			s.nak(d, 0)
+		}
+	case actPutBack:
+		s.warn(v.quiet).Str("id", d.id).Str("why", v.detail).Msg("put back for a moment")
+		s.nak(d, v.delay)
+	case actDrop:
+		if v.state != "" && !s.write(writing, d, v.state) {
+			break
+		}
+		s.log.Warn().Str("id", d.id).Str("why", v.detail).Msg("another worker has the message; this worker does nothing more with it")
+	case actPanicked:
 	}
 	done()
 }
 
-// letGo takes a message out of the stream by a word, without waiting for the
-// confirmation; where none comes, it insists. done is called once the word is on its
-// way: what the server is to confirm holds no slot, unless as many messages as there
-// are slots wait for that already.
-func (l *lane) letGo(ctx context.Context, d *delivery, word string, done func()) {
-	l.settling.Add(1)
-	early := l.unconfirmed.Add(1) <= int64(len(l.slots))
-	settled := func() {
-		l.unconfirmed.Add(-1)
-		if !early {
-			done()
-		}
-		l.settling.Done()
-	}
-	l.confirm.ask(d.msg, word, func(err error) {
-		if err != nil {
-			go func() {
-				defer settled()
-				l.insist(ctx, d, word, err)
-			}()
-			return
-		}
-		l.forget.settled(d.claim)
-		settled()
-	})
-	if early {
-		done()
-	}
+// surelyUnsent reports whether no connector can have accepted the message: it was never in
+// doubt, and no other worker can have it.
+func (s *settler) surelyUnsent(d *delivery) bool {
+	_, mine := s.mine(d.msg)
+	return mine && d.doubts == 0 && !d.mayHaveBeenSent()
 }
 
-// insistence is how long a worker keeps at telling that it is done with a
-// message: while it lives, nobody has to be in doubt.
-const insistence = 2 * time.Minute
-
-// insist has the ledger tell the next worker that nothing is left to do for a
-// message, where the server has not confirmed that it is taken out; or has it taken
-// out after all. It tries until one of them knows, since nobody else does; ctx ends
-// the trying.
-func (l *lane) insist(ctx context.Context, d *delivery, word string, err error) {
-	l.log.Warn().Err(err).Str("id", d.id).Msg("settled, but the server has not confirmed it; the ledger is to say so")
-	l.kept.add(d.msg)
-	defer l.kept.remove(d.msg)
-	again := backoff.NewExponentialBackOff(backoff.WithInitialInterval(50*time.Millisecond),
-		backoff.WithMaxInterval(time.Second), backoff.WithMaxElapsedTime(insistence))
-	err = backoff.Retry(func() error {
-		err := l.ledger.write(context.WithoutCancel(ctx), d, stateSent)
-		if err != nil && l.confirm.askAndWait(d.msg, word) == nil {
-			l.forget.settled(d.claim)
-			return nil
-		}
-		return err
-	}, backoff.WithContext(again, ctx))
-	if err != nil {
-		l.log.Error().Err(err).Str("id", d.id).Msg("settled, and nothing says so: the message may come again in doubt")
-	}
+// write writes to the ledger what the next worker has to know. It returns false if another
+// worker has the message by now: then this worker must do nothing more with it.
+func (s *settler) write(ctx context.Context, d *delivery, state ledger.State) bool {
+	return s.writeEntry(ctx, d, d.entry(state))
 }
 
-// handBack tells and writes down why a message comes again, and then lets it come
-// again.
-func (l *lane) handBack(ctx context.Context, d *delivery, v verdict, s state) {
-	l.story(d, v)
-	if err := l.ledger.write(ctx, d, s); err != nil {
-		// It comes again all the same, then as one in doubt.
-		l.log.Warn().Err(err).Str("id", d.id).Msg("the next attempt will know nothing of this one")
-	}
-	l.nak(d, v.delay)
-}
-
-func (l *lane) nak(d *delivery, delay time.Duration) {
-	if err := d.msg.nak(delay); err != nil {
-		l.log.Warn().Err(err).Str("id", d.id).Msg("not handed back; it comes again when the server stops waiting for it")
-	}
-}
-
-// bury stores the dead letter. Where the server does not have it, the message is
-// handed back: it is let go of only when it has.
-func (l *lane) bury(ctx context.Context, d *delivery, v verdict) (buried bool) {
-	if err := l.storeDeadLetter(ctx, d, v); err != nil {
-		l.log.Error().Err(err).Str("id", d.id).Str("reason", string(v.reason)).Msg("the dead letter could not be stored; the message is kept")
-		l.keep(ctx, d, v)
+// writeEntry is write for an entry that says more.
+func (s *settler) writeEntry(ctx context.Context, d *delivery, e ledger.Entry) bool {
+	d.identify()
+	err := s.ledger.Write(ctx, &d.record, e)
+	switch {
+	case errors.Is(err, ledger.ErrLost):
+		s.log.Warn().Str("id", d.id).Str("state", string(e.State)).Msg("another worker has taken the message over; this worker writes nothing about it")
 		return false
+	case err != nil:
+		// The message still comes again, then in doubt.
+		s.warn(s.troubles.ledgerFailed(err)).Err(wire.Unsent(err)).Str("id", d.id).Msg("the ledger does not have this delivery; the message comes again in doubt")
 	}
-	l.story(d, v)
 	return true
 }
 
-// keep hands a message back whose dead letter could not be stored. What made it
-// dead is found again; a doubt stays one.
-func (l *lane) keep(ctx context.Context, d *delivery, v verdict) {
-	s := stateRetrying
+// warn returns a log event: a warning, or a debug line if the cause is logged elsewhere.
+func (s *settler) warn(elsewhere bool) *zerolog.Event {
+	if elsewhere {
+		return s.log.Debug()
+	}
+	return s.log.Warn()
+}
+
+func (s *settler) nak(d *delivery, delay time.Duration) {
+	if err := d.msg.Nak(delay); err != nil {
+		s.log.Warn().Err(wire.Unsent(err)).Str("id", d.id).Msg("the message could not be put back; it comes again after AckWait")
+	}
+}
+
+// deadLetter stores the dead letter. If that fails, it puts the message back: the message
+// leaves the stream only when its dead letter is stored.
+func (s *settler) deadLetter(ctx context.Context, d *delivery, v verdict) bool {
+	if _, ok := s.mine(d.msg); !ok && !s.write(ctx, d, stateOf(v)) {
+		return false // another worker has it
+	}
+	if err := s.deadLetters.store(ctx, d, v); err != nil {
+		s.troubles.deadLettersFailed(err)
+		s.log.Debug().Err(wire.Unsent(err)).Str("id", d.id).Str("reason", string(v.reason)).Msg("the dead letter could not be stored; the message is kept")
+		if s.write(ctx, d, stateOf(v)) {
+			s.nak(d, putBackDelay)
+		}
+		return false
+	}
+	s.troubles.deadLettersStored()
+	s.report(d, v)
+	return true
+}
+
+// stateOf returns what the ledger keeps of a message whose dead letter could not be
+// stored. The next delivery finds the reason again; a doubt stays a doubt.
+func stateOf(v verdict) ledger.State {
 	switch v.reason {
 	case messages.ReasonDoubt:
-		s = stateUnknown
+		return ledger.InDoubt
 	case messages.ReasonPoison:
-		s = stateDoubt
+		return ledger.LostWorker
 	case messages.ReasonInvalid, messages.ReasonExpired, messages.ReasonRejected, messages.ReasonLimited,
 		messages.ReasonUndeliverable, messages.ReasonMisconfigured:
 	}
-	if err := l.ledger.write(ctx, d, s); err != nil {
-		l.log.Warn().Err(err).Str("id", d.id).Msg("the next delivery will know nothing of this one")
-	}
-	l.nak(d, handBackDelay)
+	return ledger.Retrying
 }
 
-func (l *lane) storeDeadLetter(ctx context.Context, d *delivery, v verdict) error {
-	letter := l.deadLetter(d, v)
-	if err := l.keepMessage(d, letter); err != nil {
-		return fmt.Errorf("seal the message: %w", err)
+// takeOut takes a message out of the stream: by a term if it is dead, otherwise by an ack.
+// It does not wait for the confirmation; if none comes, it retries the ack. A message that
+// waits for its confirmation holds no slot, unless as many messages as there are slots
+// already wait. Without a slot, done is called before the ack: an ack that fails at once
+// puts the message in flight again, and done takes it out.
+func (s *settler) takeOut(ctx context.Context, d *delivery, v verdict, done func()) {
+	s.settling.Add(1)
+	early := s.unconfirmed.Add(1) <= int64(s.slots)
+	settled := func() {
+		s.unconfirmed.Add(-1)
+		if !early {
+			done()
+		}
+		s.settling.Done()
 	}
-	body, err := json.Marshal(letter)
-	if err != nil {
-		return fmt.Errorf("encode the dead letter: %w", err)
+	retry := func(err error) {
+		go func() {
+			defer settled()
+			s.retryAck(ctx, d, v.reason, err)
+		}()
 	}
-	msg := nats.NewMsg(messages.DeadSubject(d.subject.App, l.channel, v.reason))
-	msg.Data = body
-	msg.Header.Set(jetstream.MsgIDHeader, letter.MsgID())
-	ctx, cancel := context.WithTimeout(ctx, apiTimeout)
-	defer cancel()
-	ack, err := l.js.PublishMsg(ctx, msg)
-	if err == nil && ack.Duplicate && !l.sameLetter(ctx, ack.Sequence, letter) {
-		// Another message bears the same id; this one's letter is not to be lost for it.
-		msg.Header.Set(jetstream.MsgIDHeader, fmt.Sprintf("%s.%d", letter.MsgID(), d.sequence))
-		_, err = l.js.PublishMsg(ctx, msg)
+	if v.action == actDone || v.action == actSuperseded {
+		// If the message comes again, there is still nothing to do. The ledger's entry
+		// stays as it is: it may belong to a newer publish.
+		retry = func(error) { settled() }
 	}
-	if err != nil {
-		return fmt.Errorf("store the dead letter: %w", err)
+	if early {
+		done()
 	}
-	return nil
-}
-
-// sameLetter tells whether the letter that stands already is of the same message:
-// then an earlier delivery stored it. One that can't be read is taken for another.
-func (l *lane) sameLetter(ctx context.Context, sequence uint64, letter *messages.DeadLetter) bool {
-	s, err := l.js.Stream(ctx, messages.DeadName)
-	if err != nil {
-		return false
-	}
-	m, err := s.GetMsg(ctx, sequence)
-	var stands messages.DeadLetter
-	return err == nil && json.Unmarshal(m.Data, &stands) == nil && stands.Sequence == letter.Sequence
-}
-
-func (l *lane) deadLetter(d *delivery, v verdict) *messages.DeadLetter {
-	letter := &messages.DeadLetter{
-		ID: d.id, Epoch: d.epoch, App: d.subject.App, Channel: l.channel, Type: d.code.Type,
-		Stream: messages.StreamName, Sequence: d.sequence,
-		To: masked(d.code.To), Reason: v.reason, Detail: v.detail, Advice: v.reason.Advice(),
-		Attempts: d.history, Deliveries: d.deliveries,
-		CreatedAt: stamp(d.code.CreatedAt), StoredAt: d.storedAt.UTC(), ExpiresAt: stamp(d.expiresAt),
-		DeadAt: l.opts.Now().UTC(), TraceParent: traceParent(d.msg),
-	}
-	letter.Subject = shownSubject(d.msg.Subject, d.code.To)
-	if n := len(d.history); n > 0 {
-		letter.Connector, letter.Code = d.history[n-1].Connector, d.history[n-1].Code
-	}
-	return letter
-}
-
-// traceContext is W3C's traceparent; anything else may be anything.
-var traceContext = regexp.MustCompile(`^[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}$`)
-
-func traceParent(msg *message) string {
-	if v := msg.Header.Get("traceparent"); traceContext.MatchString(v) {
-		return v
-	}
-	return ""
-}
-
-func masked(to string) string {
-	if to == "" {
-		return ""
-	}
-	return messages.Mask(to)
-}
-
-func stamp(t time.Time) *time.Time {
-	if t.IsZero() {
-		return nil
-	}
-	t = t.UTC()
-	return &t
-}
-
-// release hands back a message that no slot has begun, at the shutdown.
-func (l *lane) release(ctx context.Context, msg *message) {
-	d := l.open(msg)
-	if l.claims {
-		l.nak(d, 0) // unclaimed by this worker: the ledger says all that is known
+	if _, ok := s.mine(d.msg); !ok {
+		retry(errNotMine) // its ack could end another worker's delivery, or do nothing
 		return
 	}
-	s := stateReleased
-	if d.deliveries > 1 {
-		// What the ledger knows of it has to survive one delivery more.
-		e, err := l.ledger.read(ctx, d)
-		if err != nil || e == nil || e.Delivery != d.deliveries-1 || e.State != stateRetrying && e.State != stateReleased && e.State != stateUnknown {
-			l.nak(d, 0)
+	s.ack(d, v.reason, func(err error) {
+		if err != nil {
+			retry(err)
 			return
 		}
-		d.history, d.doubts, d.doubtSince, d.doubtUntil = e.History, e.Doubts, e.DoubtSince, e.DoubtUntil
-		if e.State == stateUnknown {
-			s = stateUnknown // handing it back resolves nothing
+		s.cleaner.Settled(&d.record)
+		settled()
+	})
+}
+
+// ack acks a message, or terminates it for a reason.
+func (s *settler) ack(d *delivery, reason messages.Reason, done func(error)) {
+	if reason == "" {
+		s.acks.Ack(d.msg, done)
+		return
+	}
+	s.acks.Term(d.msg, string(reason), done)
+}
+
+var errNotMine = errors.New("another worker may have the message by now")
+
+// retryAckFor is how long a worker tries to confirm or write down that a message is done.
+// While it tries, the message does not have to become one in doubt.
+const retryAckFor = 2 * time.Minute
+
+// retryAck handles a message whose ack the server has not confirmed: it writes to the
+// ledger that the message is done, or acks it again. It tries until the ledger or the
+// server has confirmed, or ctx ends, since no other worker knows. Meanwhile the message
+// stays this worker's.
+func (s *settler) retryAck(ctx context.Context, d *delivery, reason messages.Reason, err error) {
+	s.log.Warn().Err(wire.Unsent(err)).Str("id", d.id).Msg("settled, but the server has not confirmed the ack; writing it to the ledger")
+	retries := backoff.NewExponentialBackOff(backoff.WithInitialInterval(50*time.Millisecond),
+		backoff.WithMaxInterval(time.Second), backoff.WithMaxElapsedTime(retryAckFor))
+	s.inFlight.add(d.msg)
+	defer s.inFlight.remove(d.msg)
+	err = backoff.Retry(func() error {
+		err := s.writeSettled(context.WithoutCancel(ctx), d, reason)
+		if errors.Is(err, ledger.ErrLost) {
+			return nil // the worker that has it finds out itself
+		}
+		if err == nil {
+			s.ack(d, reason, func(error) {}) // if it arrives, the message does not come again
+			return nil
+		}
+		confirmed := make(chan error, 1)
+		s.ack(d, reason, func(err error) { confirmed <- err })
+		if <-confirmed == nil {
+			s.cleaner.Settled(&d.record)
+			return nil
+		}
+		return err
+	}, backoff.WithContext(retries, ctx))
+	if err != nil {
+		s.log.Error().Err(wire.Unsent(err)).Str("id", d.id).Msg("settled, but neither the server nor the ledger has confirmed it: the message may come again in doubt")
+	}
+}
+
+// writeSettled writes to the ledger that a message is done. If it was sent, this
+// overwrites any entry. If it is dead, this fails if another worker has the message, since
+// that worker may still send it.
+func (s *settler) writeSettled(ctx context.Context, d *delivery, reason messages.Reason) error {
+	d.identify()
+	if reason == "" {
+		return s.ledger.WriteSent(ctx, &d.record, d.entry(ledger.Sent))
+	}
+	return s.ledger.Write(ctx, &d.record, d.entry(ledger.Sent))
+}
+
+// panicked decides about a message on which codeferry panicked. That counts as a lost
+// worker: the third one makes the message poison, whatever the stage.
+func (s *settler) panicked(ctx context.Context, d *delivery) verdict {
+	if d.record.Revision == 0 { // the ledger was not read, or has no entry
+		d.identify()
+		r := d.record
+		// An entry of this delivery or of a later one belongs to another worker.
+		if e, err := s.ledger.Read(ctx, &r); err == nil && e != nil && e.Place == d.place && e.OfEarlierDelivery(&r) {
+			tried := d.history
+			d.recall(e)
+			d.record, d.history = r, append(d.history, tried...)
 		}
 	}
-	if err := l.ledger.write(ctx, d, s); err != nil {
-		l.log.Warn().Err(err).Str("id", d.id).Msg("handed back, and the next worker will take it for one in doubt")
+	d.doubts++
+	d.inDoubt = true
+	if d.doubts >= maxDoubts {
+		return dead(d, messages.ReasonPoison, poisonByPanic)
 	}
-	l.nak(d, 0)
+	if !s.write(ctx, d, ledger.Panicked) {
+		return verdict{action: actDrop, detail: "it panicked here, and another worker has the message"}
+	}
+	return verdict{action: actPutBack, delay: panicDelay}
+}
+
+const (
+	// panicDelay is how long a message waits after a panic.
+	panicDelay    = time.Second
+	poisonByPanic = "codeferry failed three times while it worked on the message; the log has the stack"
+)
+
+// afterPanic handles a message whose settling panicked. It puts the message back without a
+// write to the ledger, so that it counts as one whose worker was lost. If that has
+// happened too often, it stores a dead letter without the message.
+func (s *settler) afterPanic(ctx context.Context, d *delivery, done func()) {
+	defer done()
+	defer func() {
+		if r := recover(); r != nil {
+			s.nak(d, 30*time.Second)
+		}
+	}()
+	if d.doubts < maxDoubts {
+		s.nak(d, panicDelay)
+		return
+	}
+	v := dead(d, messages.ReasonPoison, poisonByPanic)
+	if err := s.deadLetters.storeBare(ctx, d, v); err != nil {
+		s.troubles.deadLettersFailed(err)
+		s.log.Debug().Err(wire.Unsent(err)).Str("id", d.id).Msg("the dead letter could not be stored; the message is kept")
+		s.nak(d, putBackDelay)
+		return
+	}
+	s.takeOut(ctx, d, v, func() {})
+	s.report(d, v)
+}
+
+// reap stores a dead letter for a message that no consumer hands out, and deletes the
+// message from the stream.
+func (s *settler) reap(ctx context.Context, d *delivery, v verdict) error {
+	if err := s.deadLetters.store(ctx, d, v); err != nil {
+		s.troubles.deadLettersFailed(err)
+		return err
+	}
+	if err := s.remove(ctx, d.place.Sequence); err != nil {
+		return err // its next dead letter is a duplicate of this one
+	}
+	s.report(d, v)
+	return nil
 }

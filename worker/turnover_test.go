@@ -5,22 +5,18 @@ import (
 	"time"
 )
 
-// TestTurnoverIsForgotten: a rate of a moment ago says how many slots come free, one of
-// long ago nothing.
+// TestTurnoverIsForgotten: a recent rate says how many slots come free; an old one says
+// nothing.
 func TestTurnoverIsForgotten(t *testing.T) {
 	now := time.Now()
 	var o turnover
-	if n := o.soon(now); n != 0 {
-		t.Errorf("%d before anything came free", n)
-	}
+	check(t, "expected before any slot came free", o.within(aheadTime, now), 0)
 	for range 50 {
 		now = now.Add(time.Millisecond)
 		o.freed(4, now) // 4000 a second
 	}
-	if n := o.soon(now); n < 7 || n > 9 {
-		t.Errorf("%d in %v at 4000 a second", n, aheadTime)
+	if n := o.within(aheadTime, now); n < 7 || n > 9 {
+		t.Errorf("at 4000 a second %d come free in %v", n, aheadTime)
 	}
-	if n := o.soon(now.Add(time.Second)); n != 0 {
-		t.Errorf("%d a second later", n)
-	}
+	check(t, "expected a second later", o.within(aheadTime, now.Add(time.Second)), 0)
 }

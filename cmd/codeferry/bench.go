@@ -2,13 +2,13 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"time"
 
 	"github.com/codeferry/codeferry/config"
 	"github.com/codeferry/codeferry/internal/bench"
+	"github.com/codeferry/codeferry/internal/broker"
 	"github.com/codeferry/codeferry/messages"
 )
 
@@ -17,14 +17,15 @@ type benchCmd struct {
 	Messages    int           `short:"n" help:"How many messages." default:"20000"`
 	Concurrency int           `help:"The worker's slots." default:"64"`
 	Latency     time.Duration `help:"How long the provider takes to answer." default:"0s"`
-	FaultRate   float64       `help:"The share of requests that the provider answers by 503, from 0 to below 1." default:"0"`
-	Rate        int           `help:"Publish so many a second to a running worker. 0: the worker starts before a backlog." default:"0"`
+	FaultRate   float64       `help:"The share of requests that the provider answers with 503: 0 or more, and below 1." default:"0"`
+	Rate        int           `help:"Publish this many messages a second to a running worker. 0: publish all of them, then start the worker." default:"0"`
 	Claims      string        `help:"The worker's claims: auto, on or off." enum:"auto,on,off" default:"auto"`
 	Sealed      bool          `help:"Publish sealed messages."`
-	Seed        uint64        `help:"Decides which requests fail." default:"1"`
-	NATS        string        `name:"nats" help:"Use this NATS, which must have none of codeferry's streams. Default: an embedded one, which syncs each write." placeholder:"URL"`
+	Seed        uint64        `help:"The seed of the choice which requests fail." default:"1"`
+	NATS        string        `name:"nats" short:"s" help:"Use this NATS server; separate several by commas. It must not have codeferry's streams. Default: the server of --context, or an embedded server that syncs each write." placeholder:"URL"`
 	Replicas    int           `help:"The streams' replicas." default:"1"`
-	JSON        bool          `name:"json" help:"Print JSON."`
+	natsFlags
+	JSON bool `name:"json" help:"Print JSON."`
 }
 
 // Help shows how the command is used.
@@ -34,10 +35,35 @@ func (benchCmd) Help() string {
   codeferry bench --latency 50ms --concurrency 256
   codeferry bench --rate 200 -n 2000 --latency 50ms
   codeferry bench --nats nats://127.0.0.1:14222 --claims off --json
+  codeferry bench --context staging
 
-The worker and NATS are real; the provider answers in this process. A message
-counts when the stream has taken it out after the worker's acknowledgement.
-The streams that it makes are deleted at the end.`
+The worker and NATS are real; the provider is a fake in this process. A message
+counts when the stream has removed it after the worker's ack. The command
+deletes its streams at the end.
+
+Only --nats and --context name a server: NATS_URL and the selected context of the
+nats command line do not. The login can be in the variables of the nats command
+line (NATS_USER and NATS_PASSWORD, NATS_CREDS and others).`
+}
+
+// AfterApply warns if the command line has a secret. The parser calls it.
+func (c *benchCmd) AfterApply(s streams) error {
+	return warnOfPassword(s, c.NATS)
+}
+
+// target returns the server; its URL is empty if that is the embedded one. The variables
+// and the selected context of the nats command line name no server here: bench makes and
+// deletes streams.
+func (c *benchCmd) target(e userEnvironment) (broker.Target, error) {
+	if c.NATS == "" && c.Context == "" {
+		if c.natsFlags != (natsFlags{}) {
+			return broker.Target{}, &exitError{exitUsage, errNoServer}
+		}
+		return broker.Target{Name: "codeferry bench"}, nil
+	}
+	t, err := c.natsFlags.target(c.NATS, nil, e)
+	t.Name = "codeferry bench"
+	return t, err
 }
 
 // Run measures, and prints the report.
@@ -50,10 +76,14 @@ func (c *benchCmd) Run(ctx context.Context, s streams) error {
 	case c.Latency < 0:
 		return &exitError{exitUsage, fmt.Errorf("--latency is %v; it is 0s or more", c.Latency)}
 	}
-	frugal()
+	target, err := c.target(newUserEnvironment())
+	if err != nil {
+		return err
+	}
+	tuneGC()
 	bar := newProgress(s)
 	report, err := bench.Run(ctx, bench.Options{
-		NATS: c.NATS, Replicas: c.Replicas, Channel: messages.Channel(c.Channel), Messages: c.Messages, Concurrency: c.Concurrency,
+		NATS: target, Replicas: c.Replicas, Channel: messages.Channel(c.Channel), Messages: c.Messages, Concurrency: c.Concurrency,
 		Claims: config.Claims(c.Claims), Rate: c.Rate, Latency: c.Latency, Faults: c.FaultRate, Seed: c.Seed, Sealed: c.Sealed, Progress: bar.at,
 	})
 	bar.end()
@@ -61,7 +91,7 @@ func (c *benchCmd) Run(ctx context.Context, s streams) error {
 		return explain(ctx, err)
 	}
 	if c.JSON {
-		return json.NewEncoder(s.out).Encode(report)
+		return newJSON(s.out).Encode(report)
 	}
 	_, err = fmt.Fprint(s.out, report)
 	return err

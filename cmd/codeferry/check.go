@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -20,12 +21,13 @@ import (
 )
 
 type checkCmd struct {
-	Config    string        `short:"c" required:"" help:"The configuration." placeholder:"FILE"`
-	Timeout   time.Duration `help:"How long each connection may take." default:"10s"`
+	configFlags
+	Timeout   time.Duration `help:"The longest time for each check. Default: 10s for NATS, and the connector's own timeout for a connector." placeholder:"DURATION"`
 	Connector string        `help:"Check this connector alone." placeholder:"NAME"`
 	App       string        `help:"The app of --to and --send-to." default:"default"`
-	To        string        `help:"Show which connectors a message to this address would take." placeholder:"ADDRESS"`
-	Type      string        `help:"The usage type of --to." default:"Generic"`
+	To        string        `help:"Show which connectors would send a message to this address." placeholder:"ADDRESS"`
+	Type      string        `help:"The usage type of --to." predictor:"type" default:"Generic"`
+	JSON      bool          `name:"json" help:"Print one JSON object a line."`
 	SendTo    string        `help:"Send the Generic template with code 000000 to this address, through --connector or the first of the app's chain." placeholder:"ADDRESS"`
 }
 
@@ -33,33 +35,45 @@ type checkCmd struct {
 func (checkCmd) Help() string {
 	return `Examples:
   codeferry check -c codeferry.yaml
+  codeferry check -c codeferry.yaml --json
   codeferry check -c codeferry.yaml --to +8613012345678 --type SignIn
-  codeferry check -c codeferry.yaml --connector direct-mail --send-to you@example.com
+  codeferry check -c codeferry.yaml --send-to you@example.com
 
-Every mistake in the file is reported at once, with its line. Then NATS is
-connected to, and each connector makes one harmless request that shows whether
-its keys are good. Nothing is sent, but for --send-to. A line each: ok, warning
-or error, and what to do. The exit status is 0 only where there is no error.`
+It reports every mistake in the file at once, each with its line. Then it
+connects to NATS, and each connector makes one harmless request that shows
+whether its keys are valid. It sends nothing, except with --send-to. It prints
+one line for each check: ok, warning or error, and what to do. The exit status
+is 0 only if there is no error.`
 }
 
-// Run prints a line a thing that was checked.
+// Run prints one line for each check.
 func (c *checkCmd) Run(ctx context.Context, s streams) error {
-	cfg, err := config.Load(c.Config, config.Env{})
+	r := &checkReport{streams: s, json: c.JSON}
+	file, cfg, err := c.readConfig()
+	if err != nil && c.JSON {
+		return r.unread(cmp.Or(file, initConfig), err)
+	}
 	if err != nil {
 		return err
 	}
 	connectors, err := c.connectors(cfg)
+	if err != nil && c.JSON {
+		return r.unread(file, err)
+	}
 	if err != nil {
 		return err
 	}
-	r := &checkReport{streams: s}
 	defer connectors.close()
-	r.ok(c.Config, fmt.Sprintf("%d apps, %d connectors", len(cfg.Apps), len(cfg.Connectors)))
+	r.ok(file, count(len(cfg.Apps), "app")+", "+count(len(cfg.Connectors), "connector"))
 	for _, w := range cfg.Warnings {
 		r.warning(fmt.Sprintf("%s:%d:%d", w.File, w.Line, w.Column), w.Path+" "+w.Text)
 	}
+	if w := service.SealingWarning(cfg); w != "" {
+		r.warning("sealing", w)
+	}
+	c.examples(r, file)
 	c.http(r, cfg)
-	c.nats(ctx, r, cfg)
+	c.nats(ctx, r, file, cfg)
 	for _, name := range slices.Sorted(maps.Keys(connectors)) {
 		c.connector(ctx, r, name, cfg.Connectors[name].Type, connectors[name])
 	}
@@ -69,22 +83,36 @@ func (c *checkCmd) Run(ctx context.Context, s streams) error {
 	if c.SendTo != "" {
 		c.send(ctx, r, cfg, connectors)
 	}
+	if ctx.Err() != nil && c.JSON {
+		return r.unread(file, errStopped)
+	}
 	if ctx.Err() != nil {
-		return errors.New("interrupted")
+		return errStopped
 	}
 	if r.errors > 0 {
 		return &exitError{code: exitFailed}
 	}
-	return nil
+	return r.failed
 }
 
 // checkReport prints the lines.
 type checkReport struct {
 	streams
+	json   bool
 	errors int
+	// failed is why a line could not be written.
+	failed error
 }
 
 func (r *checkReport) line(color, word, what, text string) {
+	if r.json {
+		r.failed = errors.Join(r.failed, newJSON(r.out).Encode(struct {
+			Result string `json:"result"`
+			What   string `json:"what"`
+			Text   string `json:"text"`
+		}{word, what, text}))
+		return
+	}
 	word = fmt.Sprintf("%-8s", word)
 	if r.color {
 		word = "\x1b[" + color + "m" + word + "\x1b[0m"
@@ -95,18 +123,40 @@ func (r *checkReport) line(color, word, what, text string) {
 func (r *checkReport) ok(what, text string)      { r.line("32", "ok", what, text) }
 func (r *checkReport) warning(what, text string) { r.line("33", "warning", what, text) }
 
-// error prints what is wrong and, where it is a provider's word, what to do.
+// unread prints why a configuration can't be used, a line for each mistake.
+func (r *checkReport) unread(file string, err error) error {
+	problems, ok := errors.AsType[config.Problems](err)
+	if !ok {
+		r.error(file, err)
+	}
+	for _, p := range problems {
+		what := p.File
+		if p.Line > 0 {
+			what = fmt.Sprintf("%s:%d:%d", p.File, p.Line, p.Column)
+		}
+		r.error(what, errors.New(strings.TrimSpace(p.Path+" "+p.Text)))
+	}
+	if r.failed != nil {
+		return r.failed
+	}
+	if exit, ok := errors.AsType[*exitError](err); ok {
+		return &exitError{code: exit.code}
+	}
+	return &exitError{code: exitFailed}
+}
+
+// error prints an error. If it comes from a provider, it also prints what to do.
 func (r *checkReport) error(what string, err error) {
 	r.errors++
 	text := err.Error()
 	if e := (*sender.Error)(nil); errors.As(err, &e) && e.Code != sender.CodeInvalid {
-		text = strings.TrimRight(text, ".") + ". " + e.Class.Advice()
+		text = strings.TrimRight(text, ".") + ". " + e.WhatToDo()
 	}
 	r.line("31", "error", what, text)
 }
 
-// http tells whether the HTTP side may start, and who is let in; nothing where it is
-// this machine's alone, and open to all of it.
+// http checks whether the HTTP side can start, and prints what it asks of clients. It
+// prints nothing if it listens on loopback and asks for nothing.
 func (c *checkCmd) http(r *checkReport, cfg *config.Config) {
 	what := "HTTP on " + cfg.Listen
 	warnings, err := service.CheckHTTP(cfg, time.Now())
@@ -132,8 +182,8 @@ func (c *checkCmd) http(r *checkReport, cfg *config.Config) {
 	}
 }
 
-// nats tells whether the server is there, is new enough and can hold the streams.
-func (c *checkCmd) nats(ctx context.Context, r *checkReport, cfg *config.Config) {
+// nats checks that the server answers, is new enough and can hold the streams.
+func (c *checkCmd) nats(ctx context.Context, r *checkReport, file string, cfg *config.Config) {
 	if cfg.NATS.URL == "" {
 		if err := broker.CheckStore(cfg.DataDir, cfg.EncryptionKey); err != nil {
 			r.error("NATS", err)
@@ -146,42 +196,100 @@ func (c *checkCmd) nats(ctx context.Context, r *checkReport, cfg *config.Config)
 		r.ok("NATS", text)
 		return
 	}
-	text, err := c.server(ctx, cfg.NATS)
-	if err != nil {
+	text, findings, err := c.server(ctx, cfg.NATS, file)
+	if err == nil {
+		r.ok("NATS", text)
+		r.findings("NATS", findings)
+	} else {
 		r.error("NATS", err)
-		return
+		if _, denied := errors.AsType[*deniedError](err); !denied {
+			return
+		}
 	}
-	r.ok("NATS", text)
+	r.findings("NATS", broker.TryServers(ctx, broker.TargetOf(cfg.NATS, "codeferry check")))
+	c.permissions(ctx, r, cfg.NATS)
 }
 
-func (c *checkCmd) server(ctx context.Context, n config.NATS) (string, error) {
-	nc, err := broker.Connect(broker.Target{URL: n.URL, Creds: n.Creds, InboxPrefix: n.InboxPrefix, Name: "codeferry check"}, zerolog.Nop())
+// permissions checks what NATS permits to the worker's user.
+func (c *checkCmd) permissions(ctx context.Context, r *checkReport, n config.NATS) {
+	const what = "NATS permissions"
+	ctx, cancel := context.WithTimeout(ctx, cmp.Or(c.Timeout, natsTimeout))
+	defer cancel()
+	target := broker.TargetOf(n, "codeferry check")
+	findings, tried, err := broker.TryPermissions(ctx, target)
+	switch {
+	case err != nil:
+		r.error(what, err)
+	case len(findings) == 0:
+		r.ok(what, tried)
+	default:
+		r.findings(what, findings)
+	}
+}
+
+// findings prints a line for each finding.
+func (r *checkReport) findings(what string, findings []broker.Finding) {
+	for _, f := range findings {
+		if f.Wrong {
+			r.error(what, errors.New(f.Text))
+		} else {
+			r.warning(what, f.Text)
+		}
+	}
+}
+
+// server checks the server and what a worker needs there. file is the configuration.
+func (c *checkCmd) server(ctx context.Context, n config.NATS, file string) (text string, findings []broker.Finding, err error) {
+	target := broker.TargetOf(n, "codeferry check")
+	ctx, deny := context.WithCancelCause(ctx)
+	defer deny(nil)
+	target.Denied = func(err error) { deny(&deniedError{cause: err, user: target.LoginName(), ofWorker: true}) }
+	nc, err := broker.Connect(ctx, target, zerolog.Nop())
 	if err != nil {
-		return "", err
+		return "", nil, err
 	}
 	defer nc.Close()
 	if err := broker.CheckServer(nc); err != nil {
-		return "", err
+		return "", nil, err
 	}
-	if n.Replicas > 1 && nc.ConnectedClusterName() == "" {
-		return "", fmt.Errorf("nats.replicas is %d, and this server stands alone: make it 1, or name a cluster", n.Replicas)
+	elsewhere := n.Domain != "" || n.APIPrefix != "" // another server may provide JetStream
+	if n.Replicas > 1 && !elsewhere && nc.ConnectedClusterName() == "" {
+		return "", nil, &broker.NoClusterError{Replicas: n.Replicas}
 	}
-	js, err := jetstream.New(nc)
+	js, err := broker.JetStream(nc, target)
 	if err != nil {
-		return "", err
+		return "", nil, err
 	}
-	ctx, cancel := context.WithTimeout(ctx, c.Timeout)
+	ctx, cancel := context.WithTimeout(ctx, cmp.Or(c.Timeout, natsTimeout))
 	defer cancel()
-	text := "nats-server " + nc.ConnectedServerVersion() + ", the streams are there"
-	if _, err := js.Stream(ctx, messages.StreamName); errors.Is(err, jetstream.ErrStreamNotFound) {
-		text = "nats-server " + nc.ConnectedServerVersion() + ", the streams will be made by the first worker or codeferry provision"
-	} else if err != nil {
-		return "", fmt.Errorf("JetStream: %w", err)
+	text = "nats-server " + nc.ConnectedServerVersion()
+	findings, nothing, err := broker.Inspect(ctx, js, n.StreamOptions())
+	switch {
+	case err != nil:
+		return "", nil, explain(ctx, err)
+	case nothing:
+		text, findings = missingStreams(ctx, text, js, file)
+	case !slices.ContainsFunc(findings, func(f broker.Finding) bool { return f.Missing }):
+		text += ", the streams and consumers exist"
 	}
-	return text, nil
+	return text, findings, nil
 }
 
-// connectors makes the ones that are to be checked.
+// missingStreams says who creates the streams that do not exist yet. file is the configuration.
+func missingStreams(ctx context.Context, text string, js jetstream.JetStream, file string) (string, []broker.Finding) {
+	provision := serverFlags{Config: file}.command("provision")
+	err := broker.AskToCreate(ctx, js)
+	switch _, denied := errors.AsType[*deniedError](context.Cause(ctx)); {
+	case err == nil:
+		return text + ", the first worker creates the streams, or " + provision, nil
+	case denied:
+		return text, []broker.Finding{{Text: "there are no streams yet, and NATS does not permit this user to create them: run " +
+			serverFlags{Config: file, natsFlags: natsFlags{Context: "NAME"}}.command("provision") + ", in which NAME is a context of the provisioner (docs/roles.md)"}}
+	}
+	return text + ", no streams yet: the first worker creates them if its user may, or " + provision, nil
+}
+
+// connectors makes the connectors to check.
 func (c *checkCmd) connectors(cfg *config.Config) (connectors, error) {
 	if c.Connector == "" {
 		return openConnectors(cfg, slices.Collect(maps.Keys(cfg.Connectors)))
@@ -189,24 +297,45 @@ func (c *checkCmd) connectors(cfg *config.Config) (connectors, error) {
 	return openConnectors(cfg, []string{c.Connector})
 }
 
+// natsTimeout bounds a request to NATS if --timeout is not given.
+const natsTimeout = 10 * time.Second
+
+// limit bounds a connector's work by --timeout. Without the flag the connector's own
+// timeout applies, as in run: check must not fail where run would succeed.
+func (c *checkCmd) limit(ctx context.Context) (context.Context, context.CancelFunc) {
+	if c.Timeout <= 0 {
+		return context.WithCancel(ctx)
+	}
+	return context.WithTimeoutCause(ctx, c.Timeout, errCheckTimeout)
+}
+
+var errCheckTimeout = errors.New("--timeout has passed")
+
+// explainTimeout adds to err that --timeout ended the connector's work, if it did.
+func (c *checkCmd) explainTimeout(ctx context.Context, err error) error {
+	if errors.Is(context.Cause(ctx), errCheckTimeout) {
+		return fmt.Errorf("--timeout %v ended it; run may wait longer: %w", c.Timeout, err)
+	}
+	return err
+}
+
 func (c *checkCmd) connector(ctx context.Context, r *checkReport, name, kind string, snd sender.Sender) {
 	what := "connector " + name
 	checker, ok := snd.(sender.Checker)
 	if !ok {
-		r.warning(what, kind+" has no request that would show whether its keys are good; --send-to sends one message")
+		r.warning(what, kind+" has no request that shows whether its keys are valid; --send-to sends one message")
 		return
 	}
-	ctx, cancel := context.WithTimeout(ctx, c.Timeout)
+	ctx, cancel := c.limit(ctx)
 	defer cancel()
 	if err := checker.Check(ctx); err != nil {
-		r.error(what, err)
+		r.error(what, c.explainTimeout(ctx, err))
 		return
 	}
-	r.ok(what, kind+", its keys are accepted")
+	r.ok(what, kind+", the provider accepts its keys")
 }
 
-// route shows the chain that a message would take, and what each connector of it
-// would send.
+// route shows the chain of connectors for a message, and what each of them would send.
 func (c *checkCmd) route(r *checkReport, cfg *config.Config, all connectors) {
 	ch, app, m, err := c.message(cfg, c.To, messages.Type(c.Type))
 	if err != nil {
@@ -216,12 +345,12 @@ func (c *checkCmd) route(r *checkReport, cfg *config.Config, all connectors) {
 	what := fmt.Sprintf("route of %s for %s, %s", c.App, messages.Mask(c.To), c.Type)
 	chain := app.Chain(ch, m.To, m.Type)
 	if len(chain) == 0 {
-		r.error(what, fmt.Errorf("no step of apps.%s.%s takes it: it would become a dead letter", c.App, ch))
+		r.error(what, fmt.Errorf("no step of apps.%s.%s serves it: it would become a dead letter", c.App, ch))
 	}
 	for i, name := range chain {
 		place := fmt.Sprintf("%d. %s (%s)", i+1, name, cfg.Connectors[name].Type)
 		snd, ok := all[name]
-		if !ok { // --connector has chosen another
+		if !ok { // --connector names another one
 			r.ok(what, place)
 			continue
 		}
@@ -238,7 +367,7 @@ func (c *checkCmd) route(r *checkReport, cfg *config.Config, all connectors) {
 	}
 	for _, step := range app.Route(ch) {
 		if !slices.Contains(chain, step.Connector) {
-			r.ok(what, fmt.Sprintf("not %s: it is for %s", step.Connector, step))
+			r.ok(what, fmt.Sprintf("not %s: it serves only %s", step.Connector, step))
 		}
 	}
 }
@@ -253,7 +382,7 @@ func (c *checkCmd) message(cfg *config.Config, to string, t messages.Type) (mess
 		return ch, config.App{}, nil, err
 	}
 	if !t.Valid() {
-		return ch, config.App{}, nil, fmt.Errorf("--type: %q is no usage type such as SignIn", t)
+		return ch, config.App{}, nil, fmt.Errorf("--type: %q is not a usage type such as SignIn", t)
 	}
 	app, ok := cfg.Apps[c.App]
 	if !ok {
@@ -275,7 +404,7 @@ func (c *checkCmd) send(ctx context.Context, r *checkReport, cfg *config.Config,
 		name = chain[0]
 	}
 	if name == "" || cfg.Connectors[name].Settings.Channel() != ch {
-		r.error(what, fmt.Errorf("no connector for it; name one that sends %s with --connector", ch))
+		r.error(what, fmt.Errorf("no connector can send it; name one that sends %s with --connector", ch))
 		return
 	}
 	rendered, err := renderSample(all[name], m)
@@ -283,12 +412,12 @@ func (c *checkCmd) send(ctx context.Context, r *checkReport, cfg *config.Config,
 		r.error(what, err)
 		return
 	}
-	ctx, cancel := context.WithTimeout(ctx, c.Timeout)
+	ctx, cancel := c.limit(ctx)
 	defer cancel()
 	receipt, err := all[name].Send(ctx, rendered)
 	if err != nil {
-		r.error(what, fmt.Errorf("%s: %w", name, err))
+		r.error(what, c.explainTimeout(ctx, fmt.Errorf("%s: %w", name, err)))
 		return
 	}
-	r.ok(what, fmt.Sprintf("%s has accepted it (%s)", name, orDash(receipt.ProviderID)))
+	r.ok(what, fmt.Sprintf("%s accepted it (%s)", name, orDash(receipt.ProviderID)))
 }

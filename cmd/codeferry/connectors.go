@@ -12,10 +12,11 @@ import (
 	"github.com/codeferry/codeferry/sender"
 )
 
-// connectors are a configuration's, made for a command that uses them once.
+// connectors are the senders of a configuration's connectors, by name, for a command
+// that uses them once.
 type connectors map[string]sender.Sender
 
-// openConnectors makes the named ones. close lets go of them.
+// openConnectors makes the named connectors. The caller closes them.
 func openConnectors(cfg *config.Config, names []string) (connectors, error) {
 	all := make(connectors)
 	for _, name := range names {
@@ -36,13 +37,13 @@ func openConnectors(cfg *config.Config, names []string) (connectors, error) {
 func (all connectors) close() {
 	for _, snd := range all {
 		if c, ok := snd.(io.Closer); ok {
-			_ = c.Close() // nothing is under way
+			_ = c.Close() // no request is in flight
 		}
 	}
 }
 
-// renderSample renders a message, with the names of what its payload lacks in
-// place of the values. The error is a *sender.Error.
+// renderSample renders a message. A value that the payload lacks becomes its own name
+// in brackets. The error is a *sender.Error.
 func renderSample(snd sender.Sender, m *messages.SendCode) (*sender.Message, error) {
 	sample := *m
 	sample.Payload = samplePayload()
@@ -67,7 +68,8 @@ func samplePayload() messages.Payload {
 	}
 }
 
-// put stores a value at a path, unless something that is no object is in its way.
+// put stores a value at a path. If the path leads through a value that is not an
+// object, it stores nothing.
 func put(at map[string]any, path []string, value string) {
 	for ; len(path) > 1; path = path[1:] {
 		if _, ok := at[path[0]]; !ok {

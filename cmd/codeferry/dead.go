@@ -2,7 +2,7 @@ package main
 
 import (
 	"context"
-	"encoding/json"
+	"errors"
 	"fmt"
 	"strconv"
 	"strings"
@@ -11,51 +11,47 @@ import (
 
 	"github.com/codeferry/codeferry/internal/archive"
 	"github.com/codeferry/codeferry/messages"
+	"github.com/codeferry/codeferry/messages/wire"
 )
 
 type deadCmd struct {
 	List   deadListCmd   `cmd:"" help:"List dead letters, oldest first, or count them."`
-	Show   deadShowCmd   `cmd:"" help:"Show one dead letter, with every attempt and what to do about it."`
-	Replay deadReplayCmd `cmd:"" help:"Send dead letters' messages again, those that are still of use."`
+	Show   deadShowCmd   `cmd:"" help:"Show the dead letters with an id, with every attempt and what to do."`
+	Replay deadReplayCmd `cmd:"" help:"Send the messages of dead letters again, if they are still of use."`
 	Delete deadDeleteCmd `cmd:"" help:"Erase dead letters."`
+}
+
+// Help shows how the commands are used.
+func (deadCmd) Help() string {
+	return `Examples:
+  codeferry dead list
+  codeferry dead list --summary
+  codeferry dead show 01JDCT5Z6Q0000000000000000
+  codeferry dead replay --all --dry-run
+
+A dead letter is a message that was not sent, with the reason. The stream keeps it for
+seven days. See codeferry dead list --help and so on.`
 }
 
 // deadFilter are the flags that choose dead letters.
 type deadFilter struct {
-	App       string `help:"Only this app's." placeholder:"APP"`
-	Channel   string `help:"Only this channel's." placeholder:"CHANNEL"`
-	Type      string `help:"Only of this usage type." placeholder:"TYPE"`
-	Reason    string `help:"Only with this reason." placeholder:"REASON"`
-	Connector string `help:"Only those that this connector tried last." placeholder:"NAME"`
-	Code      string `help:"Only with this code of the provider's." placeholder:"CODE"`
-	Since     string `help:"Only those that died since: a time (RFC 3339), or so long ago, such as 2h." placeholder:"TIME"`
-	Until     string `help:"Only those that died before." placeholder:"TIME"`
-	To        string `help:"Only to this address; without a configuration's sealing keys (-c), also to others with the same mask." placeholder:"ADDRESS"`
+	App       string `help:"Only of this app." placeholder:"APP"`
+	Channel   string `help:"Only of this channel." predictor:"channel" placeholder:"CHANNEL"`
+	Type      string `help:"Only of this usage type." predictor:"type" placeholder:"TYPE"`
+	Reason    string `help:"Only with this reason." predictor:"reason" placeholder:"REASON"`
+	Connector string `help:"Only if this connector made the last attempt." placeholder:"NAME"`
+	Code      string `help:"Only with this error code of the provider." placeholder:"CODE"`
+	Since     string `help:"Only dead since this time: a time (RFC 3339), or a duration before now, such as 2h or 1d." placeholder:"TIME"`
+	Until     string `help:"Only dead before this time." placeholder:"TIME"`
+	To        string `help:"Only to this address. Without the sealing keys of a configuration (-c), also to other addresses with the same mask." placeholder:"ADDRESS"`
 }
 
 func (c deadFilter) empty() bool { return c == deadFilter{} }
 
 func (c deadFilter) filter(now time.Time, server serverFlags) (archive.Filter, error) {
-	f := archive.Filter{
-		App: c.App, Channel: messages.Channel(c.Channel), Type: messages.Type(c.Type), Reason: messages.Reason(c.Reason),
-		Connector: c.Connector, Code: c.Code, To: c.To,
-	}
-	switch {
-	case c.App != "" && !messages.ValidApp(c.App):
-		return f, fmt.Errorf("--app: %q is no app name", c.App)
-	case c.Channel != "" && !f.Channel.Valid():
-		return f, fmt.Errorf("--channel: %q is neither email nor sms", c.Channel)
-	case c.Type != "" && !f.Type.Valid():
-		return f, fmt.Errorf("--type: %q is no usage type such as SignIn", c.Type)
-	case c.Reason != "" && !f.Reason.Valid():
-		return f, fmt.Errorf("--reason: %q is none of %s", c.Reason, joinReasons())
-	}
-	var err error
-	if f.Since, err = moment(c.Since, now); err != nil {
-		return f, fmt.Errorf("--since: %w", err)
-	}
-	if f.Until, err = moment(c.Until, now); err != nil {
-		return f, fmt.Errorf("--until: %w", err)
+	f, err := c.parse(now)
+	if err != nil {
+		return f, &exitError{exitUsage, err}
 	}
 	if c.To != "" {
 		f.ToHashes, err = server.lookups(c.To)
@@ -63,19 +59,32 @@ func (c deadFilter) filter(now time.Time, server serverFlags) (archive.Filter, e
 	return f, err
 }
 
-// moment reads a time, or how long ago it was.
-func moment(text string, now time.Time) (time.Time, error) {
-	if text == "" {
-		return time.Time{}, nil
+// parse reads the flags. Its error says which one is wrong.
+func (c deadFilter) parse(now time.Time) (archive.Filter, error) {
+	f := archive.Filter{
+		App: c.App, Channel: messages.Channel(c.Channel), Type: messages.Type(c.Type), Reason: messages.Reason(c.Reason),
+		Connector: c.Connector, Code: c.Code, To: c.To,
 	}
-	if d, err := time.ParseDuration(text); err == nil && d >= 0 {
-		return now.Add(-d), nil
+	switch {
+	case c.App != "" && !wire.ValidApp(c.App):
+		return f, fmt.Errorf("--app: %q is not an app name", typed(c.App))
+	case c.Channel != "" && !f.Channel.Valid():
+		return f, fmt.Errorf("--channel: %q is neither email nor sms", typed(c.Channel))
+	case c.Type != "" && !f.Type.Valid():
+		return f, fmt.Errorf("--type: %q is not a usage type such as SignIn", typed(c.Type))
+	case c.Reason != "" && !f.Reason.Valid():
+		return f, fmt.Errorf("--reason: %q is not one of %s", typed(c.Reason), joinReasons())
+	case c.To != "" && !strings.Contains(c.To, "@") && wire.Digits(c.To) == "": // all such have one hash
+		return f, errors.New("--to is not an address: it has neither @ nor digits")
 	}
-	t, err := time.Parse(time.RFC3339, text)
-	if err != nil {
-		return t, fmt.Errorf("%q is neither a time such as 2026-11-21T12:00:00Z nor a duration such as 2h", text)
+	var err error
+	if f.Since, err = parseTime(c.Since, now); err != nil {
+		return f, fmt.Errorf("--since: %w", err)
 	}
-	return t, nil
+	if f.Until, err = parseTime(c.Until, now); err != nil {
+		return f, fmt.Errorf("--until: %w", err)
+	}
+	return f, nil
 }
 
 func joinReasons() string {
@@ -88,9 +97,9 @@ func joinReasons() string {
 
 type deadListCmd struct {
 	deadFilter
-	Limit   uint32 `help:"The newest this many; 0 for all." default:"100"`
-	Summary bool   `help:"Count by reason, connector and code, with the newest example of each."`
-	JSON    bool   `name:"json" help:"Print one JSON object a line."`
+	Limit   uint32 `help:"List only this many, the newest; 0 lists all." default:"100"`
+	Summary bool   `help:"Count by reason, connector, code and detail, with the newest example of each."`
+	JSON    bool   `name:"json" help:"Print one JSON object on each line."`
 	serverFlags
 }
 
@@ -100,8 +109,9 @@ func (deadListCmd) Help() string {
   codeferry dead list
   codeferry dead list --summary --since 24h
   codeferry dead list --reason limited --channel sms --json
+  codeferry dead list --context production
 
-The reasons are ` + joinReasons() + `.`
+The reasons are ` + joinReasons() + `.` + serverHelp
 }
 
 // Run lists the dead letters.
@@ -110,49 +120,65 @@ func (c *deadListCmd) Run(ctx context.Context, s streams) error {
 	if err != nil {
 		return err
 	}
-	ctx, nc, js, err := c.connect(ctx)
-	if err != nil {
-		return err
-	}
-	defer nc.Close()
-	switch {
-	case c.Summary:
-		err = summarize(ctx, js, s, f, c.JSON)
-	case c.Limit > 0:
-		var letters []archive.Letter
-		var more bool
-		if letters, more, err = archive.Newest(ctx, js, f, c.Limit); err == nil {
-			err = c.print(s, letters, more)
+	return c.withServer(ctx, func(ctx context.Context, server natsServer) error {
+		switch {
+		case c.Summary:
+			return summarize(ctx, server.js, s, f, c.JSON)
+		case c.Limit > 0:
+			letters, more, err := archive.Newest(ctx, server.js, f, c.Limit)
+			if err != nil {
+				return err
+			}
+			return c.print(s, letters, more)
 		}
-	default:
-		err = c.all(ctx, s, func(each func(archive.Letter) error) error {
-			return archive.DeadLetters(ctx, js, f, each)
+		return c.all(ctx, s, func(each func(archive.Letter) error) error {
+			return archive.DeadLetters(ctx, server.js, f, each)
 		})
+	})
+}
+
+const deadHeader = "DEAD AT\tID\tAPP\tCHANNEL\tTYPE\tKEY\tTO\tREASON\tCONNECTOR\tCODE\tATTEMPTS"
+
+func deadRow(l archive.Letter) string {
+	d := shown(l.DeadLetter)
+	return fmt.Sprintf("%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\t%d", d.DeadAt.Local().Format(localTime),
+		d.ID, d.App, d.Channel, orDash(string(d.Type)), shownKey(&d), orDash(d.To), d.Reason, orDash(d.Connector), orDash(d.Code), len(d.Attempts))
+}
+
+// shownKey is the key of a dead letter's subject; **** stands for one that showed the
+// recipient.
+func shownKey(d *messages.DeadLetter) string {
+	s, err := wire.ParseSubject(d.Subject)
+	if err != nil && s.Key == "" {
+		return "-"
 	}
-	return explain(ctx, err)
+	return s.Key
 }
 
-const deadHeader = "DEAD AT\tID\tAPP\tCHANNEL\tTYPE\tTO\tREASON\tCONNECTOR\tCODE\tATTEMPTS"
-
-func deadRow(d archive.Letter) string {
-	return fmt.Sprintf("%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\t%d", d.DeadAt.Local().Format(localTime),
-		d.ID, d.App, d.Channel, orDash(string(d.Type)), orDash(d.To), d.Reason, orDash(d.Connector), orDash(d.Code), len(d.Attempts))
+// keyed is a dead letter as JSON. Key is that of its subject; it is left out if it showed the
+// recipient.
+type keyed struct {
+	messages.DeadLetter
+	Key string `json:"key,omitempty"`
 }
 
-// all prints as it reads, a screen's worth of columns at a time.
+func withKey(d messages.DeadLetter) keyed { return keyed{d, archive.KeyOf(&d)} }
+
+// all prints dead letters while it reads them. It aligns the columns of each hundred
+// lines.
 func (c *deadListCmd) all(_ context.Context, s streams, read func(func(archive.Letter) error) error) error {
-	const screen = 100
+	const linesPerTable = 100
 	t, n := newTable(s), 0
 	err := read(func(l archive.Letter) error {
 		n++
 		if c.JSON {
-			return json.NewEncoder(s.out).Encode(l.DeadLetter)
+			return newJSON(s.out).Encode(withKey(l.DeadLetter))
 		}
 		if n == 1 {
 			_, _ = fmt.Fprintln(t, deadHeader)
 		}
 		_, _ = fmt.Fprintln(t, deadRow(l))
-		if n%screen == 0 {
+		if n%linesPerTable == 0 {
 			return t.Flush()
 		}
 		return nil
@@ -175,15 +201,19 @@ func (c *deadListCmd) print(s streams, letters []archive.Letter, more bool) erro
 		}
 		return nil
 	})
-	if err == nil && more && !c.JSON {
-		_, err = fmt.Fprintf(s.out, "… and older ones; --limit 0 lists them all\n")
+	switch {
+	case err != nil || !more:
+	case c.JSON:
+		_, _ = fmt.Fprintln(s.err, "There are older ones; --limit 0 lists all.")
+	default:
+		_, err = fmt.Fprintf(s.out, "… and older ones; --limit 0 lists all\n")
 	}
 	return err
 }
 
 func newTable(s streams) *tabwriter.Writer { return tabwriter.NewWriter(s.out, 0, 0, 2, ' ', 0) }
 
-// localTime is a person's own time, with its zone.
+// localTime formats times in the user's time zone.
 const localTime = "2006-01-02 15:04:05Z07:00"
 
 func orDash(s string) string {
@@ -194,8 +224,8 @@ func orDash(s string) string {
 }
 
 type deadShowCmd struct {
-	ID   string `arg:"" help:"The message's id."`
-	JSON bool   `name:"json" help:"Print one JSON object a line."`
+	ID   string `arg:"" help:"The id of one or several messages."`
+	JSON bool   `name:"json" help:"Print one JSON object on each line."`
 	serverFlags
 }
 
@@ -203,36 +233,36 @@ type deadShowCmd struct {
 func (deadShowCmd) Help() string {
 	return `Examples:
   codeferry dead show 01JDCT5Z6Q0000000000000000
-  codeferry dead show --json 01JDCT5Z6Q0000000000000000`
+  codeferry dead show --json 01JDCT5Z6Q0000000000000000` + serverHelp
 }
 
-// Run shows every dead letter of one message.
+// Run shows every dead letter with an id.
 func (c *deadShowCmd) Run(ctx context.Context, s streams) error {
-	ctx, nc, js, err := c.connect(ctx)
-	if err != nil {
-		return err
+	if c.ID == "" {
+		return errEmptyID
 	}
-	defer nc.Close()
-	ctx, cancel := context.WithTimeout(ctx, answerTimeout)
-	defer cancel()
-	found := false
-	err = archive.DeadLetters(ctx, js, archive.Filter{IDs: []string{c.ID}}, func(l archive.Letter) error {
-		found = true
-		if c.JSON {
-			return json.NewEncoder(s.out).Encode(l.DeadLetter)
+	return c.withServerBriefly(ctx, func(ctx context.Context, server natsServer) error {
+		found := false
+		err := archive.DeadLetters(ctx, server.js, archive.Filter{IDs: []string{c.ID}}, func(l archive.Letter) error {
+			first := !found
+			found = true
+			if c.JSON {
+				return newJSON(s.out).Encode(withKey(l.DeadLetter))
+			}
+			if !first {
+				_, _ = fmt.Fprintln(s.out)
+			}
+			return printDeadLetter(s, l.DeadLetter)
+		})
+		if err == nil && !found {
+			err = fmt.Errorf("there is no dead letter for %s", typed(c.ID))
 		}
-		return printDeadLetter(s, l.DeadLetter)
+		return err
 	})
-	if err != nil {
-		return explain(ctx, err)
-	}
-	if !found {
-		return fmt.Errorf("there is no dead letter for %s", c.ID)
-	}
-	return nil
 }
 
 func printDeadLetter(s streams, d messages.DeadLetter) error {
+	d = shown(d)
 	t := newTable(s)
 	row := func(name, value string) {
 		if value != "" {
@@ -253,11 +283,12 @@ func printDeadLetter(s streams, d messages.DeadLetter) error {
 	}
 	row("created", when(d.CreatedAt))
 	row("stored", when(&d.StoredAt))
+	row("sequence", strconv.FormatUint(d.Sequence, 10))
 	row("expires", when(d.ExpiresAt))
 	row("dead", when(&d.DeadAt))
 	row("deliveries", strconv.FormatUint(d.Deliveries, 10))
 	row("trace", d.TraceParent)
-	row("message", kept(d))
+	row("message", keptText(d))
 	if len(d.Attempts) > 0 {
 		_, _ = fmt.Fprintln(t)
 		_, _ = fmt.Fprintln(t, "ATTEMPT\tAT\tCONNECTOR\tTOOK\tCLASS\tCODE\tREQUEST\tDETAIL")
@@ -269,8 +300,8 @@ func printDeadLetter(s streams, d messages.DeadLetter) error {
 	return t.Flush()
 }
 
-// kept says whether the letter can be replayed.
-func kept(d messages.DeadLetter) string {
+// keptText says whether the dead letter keeps its message: only then it can be replayed.
+func keptText(d messages.DeadLetter) string {
 	switch {
 	case d.Message != nil && d.Message.Sealed != nil:
 		return "kept, sealed for key " + d.Message.Sealed.Key

@@ -3,57 +3,59 @@ package main
 import (
 	"bufio"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"os"
+	"slices"
 	"strings"
-	"sync/atomic"
+	"sync"
 	"time"
 
 	"github.com/mattn/go-isatty"
-	"github.com/nats-io/nats.go"
-	"github.com/nats-io/nats.go/jetstream"
 
 	"github.com/codeferry/codeferry/internal/archive"
 	"github.com/codeferry/codeferry/internal/replay"
 )
 
-// deadChoice are the flags of what changes dead letters: nothing is chosen by
-// default.
+// deadChoice are the flags of the commands that change dead letters. Without a flag
+// they choose nothing.
 type deadChoice struct {
 	IDs []string `arg:"" optional:"" help:"The messages' ids." name:"id"`
-	All bool     `help:"All of them."`
+	All bool     `help:"All dead letters."`
 	deadFilter
-	DryRun bool `help:"Tell what would happen, in counts, and do nothing."`
+	DryRun bool `help:"Tell what would happen, and do nothing."`
 	Yes    bool `short:"y" help:"Do not ask."`
-	JSON   bool `name:"json" help:"Print one JSON object."`
+	JSON   bool `name:"json" help:"Print JSON, one object a line; the last one has the counts."`
 }
 
 func (c *deadChoice) choose(now time.Time, server serverFlags) (archive.Filter, error) {
+	if slices.Contains(c.IDs, "") {
+		return archive.Filter{}, errEmptyID
+	}
 	f, err := c.filter(now, server)
 	if err != nil {
 		return f, err
 	}
 	if len(c.IDs) == 0 && c.empty() && !c.All {
-		return f, &exitError{exitUsage, errors.New("which dead letters? Name ids or a filter such as --reason, or say --all")}
+		return f, &exitError{exitUsage, errors.New("no dead letters are chosen; name ids or a filter such as --reason, or use --all")}
 	}
 	if f.IDs = c.IDs; c.To != "" && len(f.ToHashes) == 0 {
-		return f, &exitError{exitUsage, errors.New("--to would take letters of others with the same mask: name the configuration with the sealing keys, with -c")}
+		return f, &exitError{exitUsage, errors.New("--to would also choose dead letters of other addresses with the same mask; name the configuration with the sealing keys, with -c")}
 	}
 	return f, nil
 }
 
-// confirm asks on a terminal, and refuses to guess elsewhere.
-func (c *deadChoice) confirm(s streams, question string) error {
+// confirm asks on a terminal. Without a terminal it returns an error.
+func (c *deadChoice) confirm(ctx context.Context, s streams, question string) error {
 	if c.Yes {
 		return nil
 	}
 	if !isatty.IsTerminal(os.Stdin.Fd()) {
-		return &exitError{exitUsage, errors.New("nobody can be asked here; say --yes")}
+		return &exitError{exitUsage, errors.New("standard input is not a terminal, so the command can't ask; confirm with --yes")}
 	}
 	_, _ = fmt.Fprintf(s.err, "%s [y/N] ", question)
-	answer, err := bufio.NewReader(os.Stdin).ReadString('\n')
+	answer, err := s.readLine(ctx, bufio.NewReader(os.Stdin))
 	if err != nil || !strings.EqualFold(strings.TrimSpace(answer), "y") {
 		return errors.New("nothing was done")
 	}
@@ -63,9 +65,9 @@ func (c *deadChoice) confirm(s streams, question string) error {
 type deadReplayCmd struct {
 	deadChoice
 	Doubt   bool          `help:"Also those that may have been sent (reasons doubt and poison)."`
-	Extend  time.Duration `help:"Give codes that have expired so much longer, from now on." placeholder:"DURATION"`
-	Reissue bool          `help:"Ask the auth service for a new code where the old one has expired."`
-	Rate    float64       `help:"The most a second. Default: no limit." placeholder:"N"`
+	Extend  time.Duration `help:"Let expired codes be valid for this long from now." placeholder:"DURATION"`
+	Reissue bool          `help:"Ask the auth service for a new code if the old one has expired."`
+	Rate    float64       `help:"The most messages a second. Default: no limit." placeholder:"N"`
 	serverFlags
 }
 
@@ -76,11 +78,13 @@ func (deadReplayCmd) Help() string {
   codeferry dead replay --reason misconfigured --since 2h --yes
   codeferry dead replay 01JDCT5Z6Q0000000000000000 --yes
 
-Each goes back to where it came from, once, and its letter goes when the stream
-has it. Left where they are: codes that have expired or that a newer one has
-replaced, what was delivered meanwhile, and what may have been sent. Interrupted
-and started again, it goes on where it was. The exit status is 0 only where
-every letter was replayed, reissued, or had been replayed before.`
+It publishes each message again once, on its own subject, and erases the dead
+letter when the stream has stored the message. It leaves a dead letter if its
+code has expired, was superseded, was delivered meanwhile or may have been sent.
+It prints the id of each dead letter and its result, then the counts. It names each
+id that has no dead letter.
+If you interrupt it and start it again, it continues. The exit status is 0 only
+if it replayed or reissued every message, now or before.` + serverHelp
 }
 
 // Run replays what was chosen.
@@ -92,65 +96,113 @@ func (c *deadReplayCmd) Run(ctx context.Context, s streams) error {
 	if c.Extend < 0 || c.Rate < 0 {
 		return &exitError{exitUsage, errors.New("--extend takes a positive duration such as 10m, and --rate a positive number")}
 	}
-	ctx, nc, js, err := c.connect(ctx)
-	if err != nil {
-		return err
-	}
-	defer nc.Close()
+	return c.withServer(ctx, func(ctx context.Context, server natsServer) error { return c.replay(ctx, s, server, f) })
+}
+
+func (c *deadReplayCmd) replay(ctx context.Context, s streams, server natsServer, f archive.Filter) error {
 	o := replay.Options{Filter: f, Doubt: c.Doubt, Extend: c.Extend, Reissue: c.Reissue, Rate: c.Rate}
 	if c.DryRun || !c.Yes {
-		if done, err := c.propose(ctx, s, nc, js, o); done || err != nil {
-			return explain(ctx, err)
+		if done, err := c.propose(ctx, s, server, o); done || err != nil {
+			return err
 		}
 	}
 	bar := newProgress(s)
 	o.Progress = bar.at
-	report, err := replay.Run(ctx, nc, js, o)
+	list, ids := newReplayList(s, false, c.JSON), c.sought()
+	o.Each = func(l archive.Letter, d replay.Decision) {
+		ids.saw(l)
+		bar.aside(func() { list.add(l, d) })
+	}
+	report, err := replay.Run(ctx, server.nc, server.js, o)
 	bar.end()
-	if printed := c.print(s, "", report); printed != nil && err == nil {
+	printed := list.err
+	if printed == nil {
+		printed = c.print(s, false, report, ids)
+	}
+	if printed != nil && err == nil {
 		err = printed
 	}
-	if err != nil {
-		return explain(ctx, err)
+	if err == nil {
+		err = ids.err()
 	}
-	if report.Total() == 0 && len(c.IDs) > 0 || leaving(report) < report.Total() {
-		return &exitError{code: exitFailed}
+	if err == nil && leaving(report) < report.Total() {
+		err = &exitError{code: exitFailed}
 	}
-	return nil
+	return err
 }
 
-// propose tells what would happen, and asks; done says that this was all.
-func (c *deadReplayCmd) propose(ctx context.Context, s streams, nc *nats.Conn, js jetstream.JetStream, o replay.Options) (done bool, err error) {
+// propose prints what would happen, and asks. done reports that nothing else is to do.
+func (c *deadReplayCmd) propose(ctx context.Context, s streams, server natsServer, o replay.Options) (done bool, err error) {
 	o.DryRun = true
-	report, err := replay.Run(ctx, nc, js, o)
+	list, ids := newReplayList(s, true, c.JSON), c.sought()
+	o.Each = func(l archive.Letter, d replay.Decision) {
+		ids.saw(l)
+		if c.DryRun {
+			list.add(l, d)
+		}
+	}
+	report, err := replay.Run(ctx, server.nc, server.js, o)
+	if err == nil {
+		err = list.err
+	}
 	if err != nil {
 		return true, err
 	}
 	if c.DryRun || leaving(report) == 0 {
-		err := c.print(s, "would be ", report)
-		if err == nil && !c.DryRun && (report.Total() > 0 || len(c.IDs) > 0) {
-			err = &exitError{code: exitFailed} // every one stays
+		err := c.print(s, true, report, ids)
+		if err == nil {
+			err = ids.err()
+		}
+		if err == nil && !c.DryRun && report.Total() > 0 {
+			err = &exitError{code: exitFailed} // every dead letter stays
 		}
 		return true, err
 	}
-	return false, c.confirm(s, fmt.Sprintf("%s\nGo on with %d of %d?", describe("would be ", report), leaving(report), report.Total()))
+	return false, c.confirm(ctx, s, fmt.Sprintf("%s\nContinue with %d of %d?", describe(true, report), leaving(report), report.Total()))
 }
 
-// leaving counts the letters that go.
+// leaving counts the dead letters that are erased.
 func leaving(r replay.Report) int {
 	return r[replay.Replayed] + r[replay.Reissued] + r[replay.AlreadyReplayed]
 }
 
-func (c *deadReplayCmd) print(s streams, verb string, r replay.Report) error {
+// print prints the counts. dry reports that nothing was done.
+func (c *deadReplayCmd) print(s streams, dry bool, r replay.Report, ids *sought) error {
 	if c.JSON {
-		return json.NewEncoder(s.out).Encode(r)
+		counts := map[replay.Decision]int{replay.Replayed: 0}
+		maps.Copy(counts, r)
+		return printCounts(s, dry, counts, ids)
 	}
-	_, err := fmt.Fprintln(s.out, describe(verb, r))
+	_, err := fmt.Fprintln(s.out, describe(dry, r))
 	return err
 }
 
-// describe returns a line a decision.
-func describe(verb string, r replay.Report) string {
+// printCounts prints counts as one JSON object. It also has the ids without a dead letter, and
+// dryRun if nothing was done.
+func printCounts(s streams, dry bool, counts map[replay.Decision]int, ids *sought) error {
+	line := make(map[string]any, len(counts)+2)
+	for name, n := range counts {
+		line[string(name)] = n
+	}
+	if missing := ids.missing(); len(missing) > 0 {
+		line["missing"] = missing
+	}
+	if dry {
+		line["dryRun"] = true
+	}
+	return newJSON(s.out).Encode(line)
+}
+
+// wouldBe comes before what is done, if it is not done.
+func wouldBe(dry bool) string {
+	if dry {
+		return "would be "
+	}
+	return ""
+}
+
+// describe returns one line for each decision.
+func describe(dry bool, r replay.Report) string {
 	if r.Total() == 0 {
 		return "no dead letters"
 	}
@@ -159,18 +211,20 @@ func describe(verb string, r replay.Report) string {
 		if r[d] == 0 {
 			continue
 		}
-		text := string(d)
-		switch d {
-		case replay.Replayed, replay.Reissued:
-			text = verb + text
-		case replay.AlreadyReplayed:
-			text += "; the letter goes"
-		default:
-			text = "stays: " + text
-		}
-		fmt.Fprintf(&b, "%8d  %s\n", r[d], text)
+		fmt.Fprintf(&b, "%8d  %s\n", r[d], became(wouldBe(dry), d))
 	}
 	return strings.TrimRight(b.String(), "\n")
+}
+
+// became says what becomes of a dead letter.
+func became(verb string, d replay.Decision) string {
+	switch d { //nolint:exhaustive // all others stay
+	case replay.Replayed, replay.Reissued:
+		return verb + string(d)
+	case replay.AlreadyReplayed:
+		return string(d) + "; the dead letter goes"
+	}
+	return "stays: " + string(d)
 }
 
 type deadDeleteCmd struct {
@@ -184,8 +238,9 @@ func (deadDeleteCmd) Help() string {
   codeferry dead delete --reason invalid --until 24h --dry-run
   codeferry dead delete 01JDCT5Z6Q0000000000000000 --yes
 
-The server overwrites each on the disk, which takes its time: about a minute for
-five thousand. Those that are left alone go by themselves after seven days.`
+The server overwrites each dead letter on the disk. That takes about a minute
+for five thousand. It deletes the others by itself after seven days. The exit
+status is 1 if one of the ids has no dead letter.` + serverHelp
 }
 
 // Run erases what was chosen.
@@ -194,50 +249,74 @@ func (c *deadDeleteCmd) Run(ctx context.Context, s streams) error {
 	if err != nil {
 		return err
 	}
-	ctx, nc, js, err := c.connect(ctx)
-	if err != nil {
+	return c.withServer(ctx, func(ctx context.Context, server natsServer) error { return c.erase(ctx, s, server, f) })
+}
+
+func (c *deadDeleteCmd) erase(ctx context.Context, s streams, server natsServer, f archive.Filter) error {
+	total, ids, list := 0, c.sought(), newReplayList(s, c.DryRun, true)
+	if err := archive.Heads(ctx, server.js, f, func(l archive.Letter) error {
+		total++
+		ids.saw(l)
+		if c.JSON && c.DryRun {
+			list.add(l, erased)
+		}
+		return list.err
+	}); err != nil {
 		return err
-	}
-	defer nc.Close()
-	total := 0
-	if err := archive.Heads(ctx, js, f, func(archive.Letter) error { total++; return nil }); err != nil {
-		return explain(ctx, err)
 	}
 	if c.DryRun || total == 0 {
-		return c.print(s, "would be ", total)
+		if err := c.print(s, c.DryRun, total, ids); err != nil {
+			return err
+		}
+		return ids.err()
 	}
-	if err := c.confirm(s, fmt.Sprintf("Erase %d dead letters for good?", total)); err != nil {
+	if err := c.confirm(ctx, s, fmt.Sprintf("Erase %s for good?", deadLetters(total))); err != nil {
 		return err
 	}
-	remover, err := archive.NewRemover(ctx, js)
+	remover, err := archive.NewRemover(ctx, server.js)
 	if err != nil {
 		return err
 	}
 	bar := newProgress(s)
-	var erased atomic.Int64
-	err = archive.Each(ctx, js, f, deleters, func(ctx context.Context, l archive.Letter) error {
-		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), answerTimeout)
+	var mu sync.Mutex // guards done and list
+	done := 0
+	work, end := archive.Finish(ctx)
+	defer end()
+	err = archive.Each(ctx, server.js, f, deleters, func(_ context.Context, l archive.Letter) error {
+		ctx, cancel := context.WithTimeout(work, answerTimeout)
 		defer cancel()
 		if err := remover.Erase(ctx, l); err != nil {
 			return err
 		}
-		bar.at(int(erased.Add(1)), total)
-		return nil
+		mu.Lock()
+		defer mu.Unlock()
+		done++
+		if c.JSON {
+			bar.aside(func() { list.add(l, erased) })
+		}
+		bar.at(done, total)
+		return list.err
 	})
 	bar.end()
-	if printed := c.print(s, "", int(erased.Load())); printed != nil && err == nil {
+	if printed := c.print(s, false, done, ids); printed != nil && err == nil {
 		err = printed
 	}
-	return explain(ctx, err)
+	if err == nil {
+		err = ids.err()
+	}
+	return err
 }
 
-// deleters is how many letters are erased at once.
+// erased is the name in --json for the number of dead letters that dead delete has erased.
+const erased replay.Decision = "erased"
+
+// deleters is how many dead letters are erased at once.
 const deleters = 8
 
-func (c *deadDeleteCmd) print(s streams, verb string, n int) error {
+func (c *deadDeleteCmd) print(s streams, dry bool, n int, ids *sought) error {
 	if c.JSON {
-		return json.NewEncoder(s.out).Encode(map[string]int{"erased": n})
+		return printCounts(s, dry, map[replay.Decision]int{erased: n}, ids)
 	}
-	_, err := fmt.Fprintf(s.out, "%d dead letters %serased\n", n, verb)
+	_, err := fmt.Fprintf(s.out, "%s %serased\n", deadLetters(n), wouldBe(dry))
 	return err
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"maps"
 	"net/http"
 	"strings"
 	"testing"
@@ -14,7 +15,7 @@ import (
 	"github.com/codeferry/codeferry/messages"
 )
 
-// faulty has the stand-in answer SendSms with a code.
+// faulty makes the fake answer SendSms with an error code.
 func faulty(t *testing.T, d dev, code string) {
 	t.Helper()
 	if status, text := fetch(t, http.MethodPut, d.sandbox+"/faults", fmt.Sprintf(`[{"action":"SendSms","code":%q}]`, code)); status != http.StatusNoContent {
@@ -32,20 +33,25 @@ func healthy(t *testing.T, d dev) {
 // die publishes an SMS that becomes a dead letter.
 func die(t *testing.T, d dev, key string, more ...string) (id string) {
 	t.Helper()
-	r := call(t, append([]string{"send", "--nats", d.nats, "--channel", "sms", "--to", "+8613712345678", "--type", "SignIn", "--code", "983417", "--key", key, "--wait", "20s", "--json"}, more...)...).want(t, exitFailed)
+	r := call(t, append([]string{"send", "--nats", d.nats, "--channel", "sms", "--to", "+8613712345678", "--type", "SignIn", "--code", "98K417", "--key", key, "--wait", "20s", "--json"}, more...)...).want(t, exitFailed)
 	return ids(t, r.out)[0]
 }
 
-// TestReplayFromOutside: codes die of a mistake, the mistake is mended, and those
-// that are still of use are sent; the others say why not.
-func TestReplayFromOutside(t *testing.T) {
+// TestDeadReplay: codes become dead letters, the cause is fixed, and the codes that are still
+// of use are sent. The output says why the others are not.
+func TestDeadReplay(t *testing.T) {
 	t.Parallel()
 	d := spawnDev(t)
 	dead := func(args ...string) []string { return append([]string{"dead"}, append(args, "--nats", d.nats)...) }
-	waitUntil(t, "the streams are there", func() bool { return call(t, dead("list")...).status == 0 })
-	call(t, dead("replay", "nobody", "--yes")...).want(t, exitFailed)
+	waitUntil(t, "the streams exist", func() bool { return call(t, dead("list")...).status == 0 })
+	if r := call(t, dead("replay", "nobody", "--yes")...).want(t, exitFailed); r.err != "codeferry: there is no dead letter with the id nobody\n" {
+		t.Errorf("replay of an id without a dead letter prints %q", r.err)
+	}
+	if r := call(t, dead("replay", "--all", "--json", "--yes")...).want(t, 0); r.out != `{"dryRun":true,"replayed":0}`+"\n" && r.out != `{"replayed":0}`+"\n" {
+		t.Errorf("replay --json without dead letters prints %q", r.out)
+	}
 	if r := call(t, dead("replay", "--all", "--yes")...).want(t, 0); r.out != "no dead letters\n" {
-		t.Errorf("%q", r.out)
+		t.Errorf("replay without dead letters prints %q, want \"no dead letters\\n\"", r.out)
 	}
 	faulty(t, d, "isv.MOBILE_NUMBER_ILLEGAL")
 	good, old := die(t, d, "u1"), die(t, d, "u2", "--ttl", "2s")
@@ -55,61 +61,111 @@ func TestReplayFromOutside(t *testing.T) {
 	healthy(t, d)
 
 	summary := call(t, dead("list", "--summary")...).want(t, 0)
-	if !strings.Contains(summary.out, "4      rejected  aliyun-sms  isv.MOBILE_NUMBER_ILLEGAL    "+newer) || !strings.Contains(summary.out, "1      rejected  aliyun-sms  isv.TEMPLATE_PARAMS_ILLEGAL  "+other) || !strings.Contains(summary.out, "5      in all") {
-		t.Errorf("%s", summary.out)
+	for _, want := range []string{
+		"4      rejected  aliyun-sms  isv.MOBILE_NUMBER_ILLEGAL    " + newer, "1      rejected  aliyun-sms  isv.TEMPLATE_PARAMS_ILLEGAL  " + other, "5      in all",
+	} {
+		if !strings.Contains(summary.out, want) {
+			t.Errorf("the summary lacks %q:\n%s", want, summary.out)
+		}
 	}
 	var group deadGroup
 	r := call(t, dead("list", "--summary", "--json", "--code", "isv.TEMPLATE_PARAMS_ILLEGAL")...).want(t, 0)
-	if err := json.Unmarshal([]byte(r.out), &group); err != nil || group.Count != 1 || group.Newest != other {
-		t.Errorf("%v: %s", err, r.out)
+	if err := json.Unmarshal([]byte(r.out), &group); err != nil {
+		t.Fatalf("the summary is not JSON: %v: %s", err, r.out)
 	}
+	check(t, "the count of TEMPLATE_PARAMS_ILLEGAL", group.Count, 1)
+	check(t, "its newest dead letter", group.Newest, other)
 	for filter, want := range map[string]int{
 		"--type=SignIn": 5, "--type=Register": 0, "--connector=aliyun-sms": 5, "--connector=x": 0, "--since=1h": 5, "--since=0s": 0,
 		"--until=0s": 5, "--until=2020-01-01T00:00:00Z": 0, "--to=+8613712345678": 5, "--to=+8613712345679": 0, "--limit=2": 2, "--limit=0": 5,
 	} {
 		if r := call(t, dead("list", "--json", filter)...).want(t, 0); strings.Count(r.out, "\n") != want {
-			t.Errorf("%s: %d, want %d", filter, strings.Count(r.out, "\n"), want)
+			t.Errorf("dead list %s prints %d dead letters, want %d", filter, strings.Count(r.out, "\n"), want)
 		}
 	}
-	if r := call(t, dead("list", "--limit=2")...).want(t, 0); !strings.Contains(r.out, "older ones") || !strings.Contains(r.out, other) || strings.Contains(r.out, good) {
-		t.Errorf("%s", r.out)
+	newest := call(t, dead("list", "--limit=2")...).want(t, 0)
+	for _, want := range []string{"older ones", other} {
+		if !strings.Contains(newest.out, want) {
+			t.Errorf("dead list --limit=2 lacks %q: %s", want, newest.out)
+		}
+	}
+	if strings.Contains(newest.out, good) {
+		t.Errorf("dead list --limit=2 has the old dead letter %s: %s", good, newest.out)
 	}
 
-	// Nothing is chosen or done without a word.
+	if r := call(t, dead("list", "--limit=2", "--json")...).want(t, 0); !strings.Contains(r.err, "older ones") {
+		t.Errorf("that it was cut is not said: %s", r.err)
+	}
+	if r := call(t, dead("list", "--limit=5", "--json")...).want(t, 0); r.err != "" {
+		t.Errorf("nothing was cut: %s", r.err)
+	}
+	if r := call(t, dead("list")...).want(t, 0); !strings.Contains(fields(r.out), old+" default sms SignIn u2 +86137****5678 rejected") {
+		t.Errorf("a dead letter's key is not shown: %s", r.out)
+	}
+
+	// Without flags the commands choose nothing, and without --yes they change nothing.
 	call(t, dead("replay")...).want(t, exitUsage)
 	call(t, dead("replay", "--all")...).want(t, exitUsage)
 	call(t, dead("delete", "--all")...).want(t, exitUsage)
 	for _, wrong := range []string{"--since=yesterday", "--until=-1h", "--type=Login"} {
-		call(t, dead("replay", "--yes", wrong)...).want(t, exitFailed)
+		call(t, dead("replay", "--yes", wrong)...).want(t, exitUsage)
 	}
 	waitUntil(t, "the code has expired", func() bool {
 		r := call(t, dead("replay", "--all", "--dry-run", "--json")...).want(t, 0)
 		return strings.Contains(r.out, `"expired":1`)
 	})
 	if n := len(inbox(t, d.sandbox, "")); n != 0 {
-		t.Fatalf("%d messages were sent", n)
+		t.Fatalf("%d messages were sent before the replay, want none", n)
+	}
+	r = call(t, dead("replay", "--all", "--dry-run", "--json")...).want(t, 0)
+	lines := strings.Split(strings.TrimSpace(r.out), "\n")
+	decisions := make(map[string]string)
+	for _, line := range lines[:len(lines)-1] {
+		var one replayed
+		if err := json.Unmarshal([]byte(line), &one); err != nil || one.Sequence == 0 || one.Reason != messages.ReasonRejected || !one.DryRun {
+			t.Fatalf("%v: %s", err, line)
+		}
+		decisions[one.ID+" "+one.Key] = string(one.Decision)
+	}
+	if want := map[string]string{good + " u1": "replayed", old + " u2": "expired", replaced + " u3": "replaced by a newer code", newer + " u3": "replayed", other + " u4": "replayed"}; !maps.Equal(decisions, want) {
+		t.Errorf("got %v, want %v", decisions, want)
+	}
+	var counts map[string]any
+	if err := json.Unmarshal([]byte(lines[len(lines)-1]), &counts); err != nil || counts["replayed"] != 3.0 || counts["expired"] != 1.0 || counts["dryRun"] != true {
+		t.Errorf("the last line: %v: %s", err, r.out)
+	}
+	if r := call(t, dead("replay", good, "--dry-run")...).want(t, 0); !strings.Contains(r.out, "rejected       would be replayed\n       1  would be replayed\n") {
+		t.Errorf("a dry run: %s", r.out)
 	}
 	r = call(t, dead("replay", "--code", "isv.MOBILE_NUMBER_ILLEGAL", "--yes")...).want(t, exitFailed) // some stay
-	if want := "       2  replayed\n       1  stays: expired\n       1  stays: replaced by a newer code\n"; r.out != want {
-		t.Errorf("got %q, want %q", r.out, want)
+	if want := "       2  replayed\n       1  stays: expired\n       1  stays: replaced by a newer code\n"; !strings.HasSuffix(r.out, want) {
+		t.Errorf("got %q, want %q at its end", r.out, want)
+	}
+	for id, want := range map[string]string{good: "u1 +86137****5678 rejected replayed", newer: "u3 +86137****5678 rejected replayed", old: "u2 +86137****5678 rejected stays: expired", replaced: "u3 +86137****5678 rejected stays: replaced by a newer code"} {
+		if !strings.Contains(fields(r.out), id+" default sms "+want+"\n") {
+			t.Errorf("%s has no line with %q: %s", id, want, r.out)
+		}
 	}
 	d.find(good + " sent")
 	d.find(newer + " sent")
-	if r := call(t, "status", "--nats", d.nats, good).want(t, 0); !strings.Contains(r.out, good+" dead") || !strings.Contains(r.out, good+" sent") {
-		t.Errorf("%s", r.out)
+	status := call(t, "status", "--nats", d.nats, good).want(t, 0)
+	for _, want := range []string{good + " dead", good + " sent"} {
+		if !strings.Contains(status.out, want) {
+			t.Errorf("status lacks %q: %s", want, status.out)
+		}
 	}
-	call(t, dead("show", good)...).want(t, exitFailed) // its letter has gone
+	call(t, dead("show", good)...).want(t, exitFailed) // its dead letter is erased
 	if r := call(t, dead("show", replaced)...).want(t, 0); !strings.Contains(r.out, "kept, sealed for key") {
-		t.Errorf("%s", r.out)
+		t.Errorf("dead show of a superseded code does not say that the message is kept: %s", r.out)
 	}
 
-	// Once more does nothing more.
+	// A second replay sends nothing.
 	call(t, dead("replay", "--code", "isv.MOBILE_NUMBER_ILLEGAL", "--yes")...).want(t, exitFailed)
 	if n := len(inbox(t, d.sandbox, "")); n != 2 {
-		t.Errorf("%d messages were sent", n)
+		t.Errorf("%d messages were sent, want 2", n)
 	}
 
-	// A new code for the expired one, and the rest is erased.
+	// A new code for the expired one; then the others are erased.
 	nc, err := nats.Connect(d.nats)
 	if err != nil {
 		t.Fatal(err)
@@ -123,26 +179,34 @@ func TestReplayFromOutside(t *testing.T) {
 		t.Fatal(err)
 	}
 	call(t, dead("replay", old, "--reissue", "--yes")...).want(t, 0)
-	if q := <-asked; q.ID != old || q.Key != "u2" {
-		t.Errorf("%+v", q)
+	request := <-asked
+	check(t, "the id of the reissue", request.ID, old)
+	check(t, "the key of the reissue", request.Key, "u2")
+	check(t, "delete --dry-run", call(t, dead("delete", "--all", "--dry-run")...).want(t, 0).out, "2 dead letters would be erased\n")
+	missing := call(t, dead("delete", other, "nobody", "no-one", "--dry-run", "--json")...).want(t, exitFailed)
+	check(t, "delete of ids without a dead letter", missing.err, "codeferry: there are no dead letters with the ids nobody, no-one\n")
+	check(t, "its ids", strings.Join(ids(t, missing.out), " "), other+" ")
+	for _, want := range []string{`"key":"u4"`, `"decision":"erased","dryRun":true}`, `{"dryRun":true,"erased":1,"missing":["nobody","no-one"]}`} {
+		if !strings.Contains(missing.out, want) {
+			t.Errorf("delete --dry-run --json lacks %s: %s", want, missing.out)
+		}
 	}
-	if r := call(t, dead("delete", "--all", "--dry-run")...).want(t, 0); r.out != "2 dead letters would be erased\n" {
-		t.Errorf("%q", r.out)
-	}
-	if r := call(t, dead("delete", "--code", "isv.TEMPLATE_PARAMS_ILLEGAL", "--yes")...).want(t, 0); r.out != "1 dead letters erased\n" {
-		t.Errorf("%q", r.out)
-	}
-	if r := call(t, dead("list", "--json")...).want(t, 0); strings.Count(r.out, "\n") != 1 || !strings.Contains(r.out, replaced) {
-		t.Errorf("%q", r.out)
+	gone := call(t, dead("delete", other, "nobody", "--yes")...).want(t, exitFailed)
+	check(t, "delete of one id with and one without a dead letter", gone.out+gone.err, "1 dead letter erased\ncodeferry: there is no dead letter with the id nobody\n")
+	check(t, "delete by a filter that takes none", call(t, dead("delete", "--code", "isv.TEMPLATE_PARAMS_ILLEGAL", "--yes", "--json")...).want(t, 0).out, `{"erased":0}`+"\n")
+	rest := call(t, dead("list", "--json")...).want(t, 0)
+	check(t, "the dead letters after delete", strings.Count(rest.out, "\n"), 1)
+	if !strings.Contains(rest.out, replaced) || !strings.Contains(rest.out, `"key":"u3"`) {
+		t.Errorf("the last dead letter is not %s: %s", replaced, rest.out)
 	}
 }
 
-// waitUntil repeats what can't be waited for in another way.
-func waitUntil(t *testing.T, what string, so func() bool) {
+// waitUntil calls done until it returns true. It is for states that give no signal.
+func waitUntil(t *testing.T, what string, done func() bool) {
 	t.Helper()
-	for end := time.Now().Add(patience); !so(); {
+	for end := time.Now().Add(patience); !done(); {
 		if time.Now().After(end) {
-			t.Fatalf("never: %s", what)
+			t.Fatalf("after %v it is still not true that %s", patience, what)
 		}
 	}
 }

@@ -3,7 +3,6 @@ package main
 import (
 	"cmp"
 	"context"
-	"encoding/json"
 	"fmt"
 	"maps"
 	"slices"
@@ -15,51 +14,48 @@ import (
 	"github.com/codeferry/codeferry/messages"
 )
 
-// deadGroup are the dead letters that died of the same.
+// deadGroup counts the dead letters with the same reason, connector and code.
 type deadGroup struct {
 	Reason    messages.Reason `json:"reason"`
 	Connector string          `json:"connector,omitempty"`
 	Code      string          `json:"code,omitempty"`
 	Count     int             `json:"count"`
-	// Newest is an example, DeadAt when it died.
+	// Newest is the id of the newest dead letter. DeadAt and Detail are of that one.
 	Newest string    `json:"newest"`
 	DeadAt time.Time `json:"deadAt"`
-	Detail string    `json:"detail,omitempty"`
+	// Detail is that of every one; otherDetails in the group of the rest.
+	Detail string `json:"detail,omitempty"`
 }
 
-// summarize prints the groups, the largest first. It keeps no letter.
+// summarize prints the groups, the largest first. It keeps no dead letter.
 func summarize(ctx context.Context, js jetstream.JetStream, s streams, f archive.Filter, asJSON bool) error {
-	type key struct {
-		reason          messages.Reason
-		connector, code string
-	}
-	groups := make(map[key]*deadGroup)
+	groups := make(map[deadGroup]*deadGroup)
 	if err := archive.Heads(ctx, js, f, func(l archive.Letter) error {
-		k := key{l.Reason, l.Connector, l.Code}
-		g := groups[k]
-		if g == nil {
-			g = &deadGroup{Reason: l.Reason, Connector: l.Connector, Code: l.Code}
-			groups[k] = g
-		}
+		key := deadGroup{Reason: l.Reason, Connector: l.Connector, Code: l.Code, Detail: l.Detail}
+		g := group(groups, key, deadGroup{Detail: otherDetails})
 		g.Count++
 		if !l.DeadAt.Before(g.DeadAt) {
-			g.Newest, g.DeadAt, g.Detail = l.ID, l.DeadAt, l.Detail
+			g.Newest, g.DeadAt = l.ID, l.DeadAt
 		}
 		return nil
 	}); err != nil {
 		return err
 	}
 	sorted := slices.SortedFunc(maps.Values(groups), func(a, b *deadGroup) int {
-		return cmp.Or(b.Count-a.Count, cmp.Compare(a.Reason, b.Reason), cmp.Compare(a.Connector, b.Connector), cmp.Compare(a.Code, b.Code))
+		return cmp.Or(b.Count-a.Count, cmp.Compare(a.Reason, b.Reason), cmp.Compare(a.Connector, b.Connector), cmp.Compare(a.Code, b.Code), cmp.Compare(a.Detail, b.Detail))
 	})
 	if asJSON {
 		for _, g := range sorted {
-			if err := json.NewEncoder(s.out).Encode(g); err != nil {
+			if err := newJSON(s.out).Encode(g); err != nil {
 				return err
 			}
 		}
 		return nil
 	}
+	return printDeadGroups(s, sorted)
+}
+
+func printDeadGroups(s streams, sorted []*deadGroup) error {
 	if len(sorted) == 0 {
 		_, err := fmt.Fprintln(s.out, "no dead letters")
 		return err
@@ -67,7 +63,8 @@ func summarize(ctx context.Context, js jetstream.JetStream, s streams, f archive
 	t := newTable(s)
 	_, _ = fmt.Fprintln(t, "COUNT\tREASON\tCONNECTOR\tCODE\tNEWEST\tDIED\tDETAIL")
 	total := 0
-	for _, g := range sorted {
+	for _, stored := range sorted {
+		g := shown(*stored)
 		total += g.Count
 		_, _ = fmt.Fprintf(t, "%d\t%s\t%s\t%s\t%s\t%s\t%s\n", g.Count, g.Reason, orDash(g.Connector), orDash(g.Code),
 			g.Newest, g.DeadAt.Local().Format(localTime), g.Detail)

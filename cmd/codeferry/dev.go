@@ -13,9 +13,10 @@ import (
 
 	"github.com/codeferry/codeferry/config"
 	"github.com/codeferry/codeferry/internal/broker"
-	"github.com/codeferry/codeferry/internal/sandbox"
+	fakealiyun "github.com/codeferry/codeferry/internal/fakes/aliyun"
 	"github.com/codeferry/codeferry/internal/service"
 	"github.com/codeferry/codeferry/messages"
+	"github.com/codeferry/codeferry/messages/wire"
 	"github.com/codeferry/codeferry/sender"
 	"github.com/codeferry/codeferry/sender/aliyun"
 	"github.com/codeferry/codeferry/sender/aliyundm"
@@ -25,10 +26,10 @@ import (
 type devCmd struct {
 	Listen        string `help:"Address of metrics and health; port 0 takes a free one." default:"127.0.0.1:8080"`
 	NATSListen    string `name:"nats-listen" help:"Address of the embedded NATS; port 0 takes a free one." default:"127.0.0.1:4222"`
-	SandboxListen string `help:"Address of the Aliyun stand-in; port 0 takes a free one." default:"127.0.0.1:9090"`
-	Data          string `help:"Keep the data in this directory. Default: a temporary one, removed at the end." placeholder:"DIR"`
-	FlowControl   bool   `help:"Let the stand-in limit SMS to a number as Aliyun does: 1 a minute, 5 an hour, 10 a day."`
-	LogLevel      string `help:"The least that is logged beside the outcomes: debug, info, warn or error." enum:"debug,info,warn,error" default:"warn"`
+	SandboxListen string `help:"Address of the fake Aliyun; port 0 takes a free one." default:"127.0.0.1:9090"`
+	Data          string `help:"Keep the data in this directory. Default: a temporary directory that is removed at the end." placeholder:"DIR"`
+	FlowControl   bool   `help:"Let the fake limit SMS to a number as Aliyun does: 1 a minute, 5 an hour, 10 a day."`
+	LogLevel      string `help:"The lowest level that is logged, beside the outcomes: debug, info, warn or error." enum:"debug,info,warn,error" default:"warn"`
 }
 
 // Help shows how the command is used.
@@ -38,16 +39,16 @@ func (devCmd) Help() string {
   codeferry dev --listen 127.0.0.1:0 --nats-listen 127.0.0.1:0 --sandbox-listen 127.0.0.1:0
   codeferry dev --data ./data
 
-It prints its addresses and what to type next, then a line an outcome. Ctrl-C
-ends it.`
+It prints its addresses and example commands, then one line for each outcome.
+Ctrl-C stops it.`
 }
 
-// Run runs everything until it is told to stop.
+// Run runs everything until ctx ends.
 func (c *devCmd) Run(ctx context.Context, s streams) (err error) {
 	if !config.Loopback(c.Listen) {
-		return fmt.Errorf("--listen is %s, and dev keeps to this machine, as 127.0.0.1:8080; codeferry run serves others, with http.token", c.Listen)
+		return fmt.Errorf("--listen is %s, but dev serves this machine only; use an address such as 127.0.0.1:8080, or codeferry run with http.token", c.Listen)
 	}
-	box, err := startSandbox(ctx, c.SandboxListen, "choose another with --sandbox-listen", sandbox.Options{FlowControl: c.FlowControl})
+	box, err := startSandbox(ctx, c.SandboxListen, "choose another with --sandbox-listen", fakealiyun.Options{FlowControl: c.FlowControl})
 	if err != nil {
 		return err
 	}
@@ -62,31 +63,37 @@ func (c *devCmd) Run(ctx context.Context, s streams) (err error) {
 	cfg := devConfig(box.url)
 	cfg.DataDir, cfg.Listen, cfg.NATS.Listen = data, c.Listen, c.NATSListen
 
-	var feed *nats.Conn
+	var outcomes *nats.Conn
 	defer func() {
-		if feed != nil {
-			feed.Close()
+		if outcomes != nil {
+			outcomes.Close()
 		}
 	}()
 	log, _ := logFlags{LogLevel: c.LogLevel, LogFormat: "text"}.logger(s.err)
-	return service.Run(ctx, service.Options{Config: cfg, Log: log, Started: func(a service.Addresses) {
+	err = service.Run(ctx, service.Options{Config: cfg, Log: log, Build: service.Build{Version: version(), Revision: sources()}, Started: func(a service.Addresses) {
 		var failed error
-		if feed, failed = follow(s, a.NATS); failed != nil {
-			log.Error().Err(failed).Msg("outcomes can't be shown")
+		if outcomes, failed = follow(ctx, s, a.NATS); failed != nil {
+			log.Error().Err(failed).Msg("dev can't show outcomes")
 		}
 		c.greet(s, a, box.url, data)
 	}})
+	if err == nil {
+		_, _ = fmt.Fprintln(s.out, "codeferry dev has stopped.")
+	}
+	return err
 }
 
-// follow prints a line an outcome.
-func follow(s streams, url string) (*nats.Conn, error) {
-	nc, err := broker.Connect(broker.Target{URL: url, Name: "codeferry dev"}, zerolog.Nop())
+// follow prints one line for each outcome, until the connection that it returns is
+// closed.
+func follow(ctx context.Context, s streams, url string) (*nats.Conn, error) {
+	nc, err := broker.Connect(ctx, broker.Target{URL: url, Name: "codeferry dev"}, zerolog.Nop())
 	if err != nil {
 		return nil, err
 	}
-	_, err = nc.Subscribe(messages.OutcomeSubject("*", "*", "*"), func(msg *nats.Msg) {
+	_, err = nc.Subscribe(wire.OutcomeSubject("*", "*", "*"), func(msg *nats.Msg) {
 		var o messages.Outcome
 		if json.Unmarshal(msg.Data, &o) == nil {
+			_, _ = fmt.Fprint(s.out, o.At.Local().Format("15:04:05.000 "))
 			_ = printOutcome(s, o, false)
 		}
 	})
@@ -101,12 +108,10 @@ func (c *devCmd) greet(s streams, a service.Addresses, sandboxURL, data string) 
 	if c.Data != "" {
 		keep = ""
 	}
-	server, to := "", ""
-	if a.NATS != defaultNATS {
-		server, to = " --nats "+a.NATS, " --server "+a.NATS
-	}
+	// Named in any case: a variable or a context of the nats command line may name another.
+	server, to := " --nats "+a.NATS, " --server "+a.NATS
 	p := program()
-	_, _ = fmt.Fprintf(s.out, `codeferry runs; nothing leaves this machine.
+	_, _ = fmt.Fprintf(s.out, `codeferry runs. Nothing leaves this machine.
 
   NATS      %s
   sandbox   %s
@@ -117,20 +122,20 @@ Send a code, from another terminal:
 
   %s send%s --channel sms --to +8613012345678 --type SignIn --code 123456 --wait 15s
   %s send%s --channel email --to foo@example.com --type Register --code 123456 --wait 15s
-  nats pub%s codeferry.send.default.sms.SignIn.user-1 '{"to":"+8613012345678","type":"SignIn","payload":{"code":"123456"}}'
+  nats pub -J%s codeferry.send.default.sms.SignIn.user-1 '{"to":"+8613012345678","type":"SignIn","payload":{"code":"123456"}}'
 
 See what arrived:
 
   curl %s/inbox
 
-Outcomes, as they come (Ctrl-C ends):
+Outcomes, as they come (Ctrl-C stops dev):
 
 `, a.NATS, sandboxURL, a.HTTP, data, keep, p, server, p, server, to, sandboxURL)
 }
 
-// devConfig is a configuration whose connectors call the stand-in.
+// devConfig is a configuration whose connectors call the fake.
 func devConfig(endpoint string) *config.Config {
-	account := aliyun.Account{AccessKeyID: sender.NewSecret(sandbox.DefaultKeyID), AccessKeySecret: sender.NewSecret(sandbox.DefaultKeySecret), Endpoint: endpoint}
+	account := aliyun.Account{AccessKeyID: sender.NewSecret(fakealiyun.DefaultKeyID), AccessKeySecret: sender.NewSecret(fakealiyun.DefaultKeySecret), Endpoint: endpoint}
 	mail := &aliyundm.Config{
 		Account:     account,
 		AccountName: "no-reply@mail.example.com", FromAlias: "Example",
@@ -153,8 +158,7 @@ func devConfig(endpoint string) *config.Config {
 	return cfg
 }
 
-// words writes a usage type as a person would: BindNewIdentifier becomes "bind
-// new identifier".
+// words writes a usage type as words: BindNewIdentifier becomes "bind new identifier".
 func words(t messages.Type) string {
 	var b strings.Builder
 	for i, r := range string(t) {

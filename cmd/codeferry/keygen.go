@@ -1,16 +1,18 @@
 package main
 
 import (
+	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 
 	"github.com/codeferry/codeferry/internal/service"
-	"github.com/codeferry/codeferry/messages"
+	"github.com/codeferry/codeferry/messages/wire"
 )
 
 type keygenCmd struct {
-	Out  string `short:"o" help:"Write the private key to this new file, readable by its owner alone; the public one is printed." placeholder:"FILE" xor:"key"`
-	From string `help:"Make no key: print the public one of the private one in this file." placeholder:"FILE" xor:"key"`
+	Out  string `short:"o" help:"Write the private key to this new file, which only its owner can read, and print the public key." placeholder:"FILE" xor:"key"`
+	From string `help:"Print the public key of the private key in this file, and make no new key." placeholder:"FILE" xor:"key"`
 }
 
 // Help shows how the command is used.
@@ -20,33 +22,37 @@ func (keygenCmd) Help() string {
   codeferry keygen --from sealing.key
   codeferry keygen
 
-The private key is the workers': sealing.keys in their configuration, such as
-${file:sealing.key}. The public one is the publishers': they seal codes with it,
-and can't open any. To change keys, put the new one first in sealing.keys, give
-publishers its public one, and take the old one away when no message and no
+Workers need the private key: put it into sealing.keys of their configuration,
+such as ${file:sealing.key}. Publishers need the public key: they seal codes with
+it, and can't open any. To change keys, put the new one first in sealing.keys and
+give its public key to the publishers. Remove the old key when no message and no
 dead letter is sealed for it.`
 }
 
-// Run prints a new pair of keys, or writes the private one to a file.
+// Run prints a new key pair, or writes the private key to a file.
 func (c *keygenCmd) Run(s streams) error {
 	if c.From != "" {
 		text, err := os.ReadFile(c.From)
 		if err != nil {
 			return fmt.Errorf("read the key: %w", err)
 		}
-		key, err := messages.ParsePrivateKey(string(text))
+		key, err := wire.ParsePrivateKey(string(text))
 		if err != nil {
 			return fmt.Errorf("%s %w", c.From, err)
 		}
 		_, err = fmt.Fprintln(s.out, key.Public())
 		return err
 	}
-	key, err := messages.GenerateKey()
+	key, err := wire.GenerateKey()
 	if err != nil {
 		return err
 	}
 	if c.Out != "" {
-		if err := service.WriteKey(c.Out, key); err != nil {
+		err := service.WriteKey(c.Out, key)
+		if errors.Is(err, fs.ErrExist) {
+			return fmt.Errorf("%s is there already, and keygen overwrites nothing: choose another file with --out, or print its public key with --from", c.Out)
+		}
+		if err != nil {
 			return err
 		}
 		_, err = fmt.Fprintln(s.out, key.Public())

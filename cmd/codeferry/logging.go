@@ -9,28 +9,32 @@ import (
 	"github.com/rs/zerolog"
 )
 
-// logFlags choose what is logged, and how.
+// logFlags choose the level and the format of the log.
 type logFlags struct {
-	LogLevel  string `help:"The least that is logged: debug, info, warn or error." enum:"debug,info,warn,error" default:"info"`
+	LogLevel  string `help:"The lowest level that is logged: debug, info, warn or error." enum:"debug,info,warn,error" default:"info"`
 	LogFormat string `help:"json, text, or auto: text on a terminal." enum:"auto,json,text" default:"auto"`
 }
 
-// logger returns a logger to w. JSON is written in batches: flush has to be called at
-// the end.
+// logger returns a logger to w. It writes JSON in batches: call flush at the end.
 func (f logFlags) logger(w io.Writer) (log zerolog.Logger, flush func()) {
 	text := f.LogFormat == "text"
 	if file, ok := w.(*os.File); ok && f.LogFormat == "auto" {
 		text = isatty.IsTerminal(file.Fd())
 	}
-	batch := newLogBatch(w)
-	var out io.Writer = batch
-	if text {
-		file, _ := w.(*os.File)
-		out = zerolog.ConsoleWriter{Out: w, TimeFormat: time.TimeOnly, NoColor: file == nil || !colorful(file)}
-	}
 	level, err := zerolog.ParseLevel(f.LogLevel)
 	if err != nil {
 		level = zerolog.InfoLevel // kong has checked it
 	}
-	return zerolog.New(out).Level(level).With().Timestamp().Logger(), func() { _ = batch.Flush() } // nobody could be told
+	if text {
+		file, _ := w.(*os.File)
+		out := zerolog.ConsoleWriter{Out: w, NoColor: file == nil || !colorful(file), FormatTimestamp: func(any) string {
+			return time.Now().Format("2006-01-02 15:04:05.000")
+		}}
+		return zerolog.New(out).Level(level), func() {}
+	}
+	batch := newLogBatch(w, time.Now)
+	if file, ok := w.(*os.File); ok {
+		batch.journal = toJournal(file, os.LookupEnv)
+	}
+	return zerolog.New(batch).Level(level), func() { _ = batch.Flush() } // there is nowhere to report an error
 }

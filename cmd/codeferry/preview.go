@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
 	"os"
 	"strings"
@@ -16,13 +15,13 @@ import (
 )
 
 type previewCmd struct {
-	Config    string            `short:"c" required:"" help:"The configuration." placeholder:"FILE"`
-	Connector string            `help:"Whose template. Default: the first for email of the app default, or else for sms." placeholder:"NAME"`
-	Type      string            `help:"The usage type." default:"SignIn"`
+	configFlags
+	Connector string            `help:"The connector that has the template. Default: the first email connector of the app default, or its first sms connector if it has none for email." placeholder:"NAME"`
+	Type      string            `help:"The usage type." predictor:"type" default:"SignIn"`
 	To        string            `help:"The recipient. Default: a sample." placeholder:"ADDRESS"`
 	Locale    string            `help:"The user's language, such as zh-CN." placeholder:"TAG"`
-	Payload   map[string]string `help:"Values for the template, in place of the samples; user.name=Ann is the name of user." placeholder:"NAME=VALUE" mapsep:"none"`
-	HTML      string            `name:"html" help:"Write the HTML to this file; - for standard output alone." placeholder:"FILE"`
+	Payload   map[string]string `help:"Values for the template, in place of the samples. user.name=Ann sets name in user." placeholder:"NAME=VALUE" mapsep:"none"`
+	HTML      string            `name:"html" help:"Write the HTML to this file; - prints only the HTML." placeholder:"FILE"`
 	Open      bool              `help:"Show the HTML in the browser."`
 	JSON      bool              `name:"json" help:"Print one JSON object."`
 }
@@ -31,16 +30,16 @@ type previewCmd struct {
 func (previewCmd) Help() string {
 	return `Examples:
   codeferry preview -c codeferry.yaml --type Register --payload code=482913
-  codeferry preview -c codeferry.yaml --connector direct-mail --locale zh-CN --html preview.html
+  codeferry preview -c codeferry.yaml --locale zh-CN --html preview.html
   codeferry preview -c codeferry.yaml --open
 
-Nothing is sent. Values that are not given are samples: a name in brackets where
-there is none.`
+It sends nothing. A value that you do not give is a sample, or the name of the
+value in brackets if there is no sample.`
 }
 
 // Run renders one template.
 func (c *previewCmd) Run(_ context.Context, s streams) error {
-	cfg, err := config.Load(c.Config, config.Env{})
+	_, cfg, err := c.readConfig()
 	if err != nil {
 		return err
 	}
@@ -65,7 +64,11 @@ func (c *previewCmd) Run(_ context.Context, s streams) error {
 		_, err := fmt.Fprintln(s.out, rendered.HTML)
 		return err
 	}
-	if err := c.show(s, name, rendered); err != nil {
+	from := ""
+	if mailer, ok := all[name].(sender.Mailer); ok {
+		from = mailer.From()
+	}
+	if err := c.show(s, name, from, rendered); err != nil {
 		return err
 	}
 	return c.write(s, rendered)
@@ -81,14 +84,14 @@ func (c *previewCmd) connector(cfg *config.Config) (string, error) {
 			return steps[0].Connector, nil
 		}
 	}
-	return "", fmt.Errorf("there is no app %s; name a connector with --connector", messages.DefaultApp)
+	return "", fmt.Errorf("the configuration has no app %s; name a connector with --connector", messages.DefaultApp)
 }
 
-// message is the one to render.
+// message returns the message to render.
 func (c *previewCmd) message(ch messages.Channel) (*messages.SendCode, error) {
 	m := &messages.SendCode{ID: messages.NewID(time.Now()), To: c.To, Type: messages.Type(c.Type), Payload: make(messages.Payload)}
 	if !m.Type.Valid() {
-		return nil, fmt.Errorf("--type: %q is no usage type such as SignIn", c.Type)
+		return nil, fmt.Errorf("--type: %q is not a usage type such as SignIn", c.Type)
 	}
 	if m.To == "" {
 		m.To = map[messages.Channel]string{messages.Email: "sample@example.com", messages.SMS: "+8613012345678"}[ch]
@@ -109,6 +112,7 @@ func (c *previewCmd) message(ch messages.Channel) (*messages.SendCode, error) {
 type preview struct {
 	Connector     string `json:"connector"`
 	FromAlias     string `json:"fromAlias,omitempty"`
+	FromAddress   string `json:"fromAddress,omitempty"`
 	Subject       string `json:"subject,omitempty"`
 	Text          string `json:"text,omitempty"`
 	HTML          string `json:"html,omitempty"`
@@ -116,15 +120,19 @@ type preview struct {
 	TemplateParam string `json:"templateParam,omitempty"`
 }
 
-func (c *previewCmd) show(s streams, name string, m *sender.Message) error {
+// show prints the message. from is the sender's address, "" for an SMS.
+func (c *previewCmd) show(s streams, name, from string, m *sender.Message) error {
 	if c.JSON {
-		e := json.NewEncoder(s.out)
+		e := newJSON(s.out)
 		e.SetEscapeHTML(false)
-		return e.Encode(preview{name, m.FromAlias, m.Subject, m.Text, m.HTML, m.TemplateCode, m.TemplateParam})
+		return e.Encode(preview{name, m.FromAlias, from, m.Subject, m.Text, m.HTML, m.TemplateCode, m.TemplateParam})
+	}
+	if from != "" && m.FromAlias != "" {
+		from = m.FromAlias + " <" + from + ">"
 	}
 	for _, field := range []struct{ name, value string }{
 		{"connector", name},
-		{"from", m.FromAlias},
+		{"from", from},
 		{"subject", m.Subject},
 		{"template", m.TemplateCode},
 		{"parameters", m.TemplateParam},
@@ -139,7 +147,7 @@ func (c *previewCmd) show(s streams, name string, m *sender.Message) error {
 	return nil
 }
 
-// write puts the HTML where the user wants it.
+// write writes the HTML to a file, opens it in the browser, or both.
 func (c *previewCmd) write(s streams, m *sender.Message) error {
 	if c.HTML == "" && !c.Open {
 		return nil
@@ -155,7 +163,7 @@ func (c *previewCmd) write(s streams, m *sender.Message) error {
 	}
 	if c.Open {
 		if err := browser.OpenReader(strings.NewReader(m.HTML)); err != nil {
-			return fmt.Errorf("open the browser; --html FILE writes a file: %w", err)
+			return fmt.Errorf("open the browser; --html FILE writes a file instead: %w", err)
 		}
 	}
 	return nil

@@ -61,28 +61,28 @@ func TestCheckShowsTheRoute(t *testing.T) {
 		want   []string
 	}{
 		{[]string{"--to", "ann@example.com"}, 0, []string{
-			"warning  " + cfg + ":5:10: apps.default.sms has no step for everybody",
-			"connectors.mail.templates[3].content holds {{code }</p>, which is no placeholder",
+			"warning  " + cfg + ":5:10: apps.default.sms has no step that serves all messages",
+			"connectors.mail.templates[3].content holds {{code }</p>, which is not a placeholder",
 			"ok       route of default for a***@example.com, Generic: 1. mail (aliyun-dm), subject \"Your code\"",
 			"ok       route of default for a***@example.com, Generic: 2. backup (aliyun-dm)",
 		}},
 		{[]string{"--to", "ann@example.org", "--type", "Register"}, 0, []string{
-			`Register: 1. backup (aliyun-dm), subject "Welcome Sample User"`, "not mail: it is for example.com",
+			`Register: 1. backup (aliyun-dm), subject "Welcome Sample User"`, "not mail: it serves only example.com",
 		}},
-		{[]string{"--to", "+85291234567", "--type", "SignIn"}, 0, []string{"1. overseas (aliyun-sms), template SMS_3", "not mainland: it is for mainland numbers"}},
-		{[]string{"--to", "+85291234567"}, exitFailed, []string{"error    route", "no step of apps.default.sms takes it", "not overseas: it is for numbers outside the mainland; SignIn"}},
+		{[]string{"--to", "+85291234567", "--type", "SignIn"}, 0, []string{"1. overseas (aliyun-sms), template SMS_3", "not mainland: it serves only mainland numbers"}},
+		{[]string{"--to", "+85291234567"}, exitFailed, []string{"error    route", "no step of apps.default.sms serves it", "not overseas: it serves only numbers outside the mainland; SignIn"}},
 		{[]string{"--to", "+8613012345678", "--app", "other"}, exitFailed, []string{`the configuration has no app "other"`}},
-		{[]string{"--to", "+8613012345678", "--type", "Login"}, exitFailed, []string{"no usage type"}},
+		{[]string{"--to", "+8613012345678", "--type", "Login"}, exitFailed, []string{"not a usage type"}},
 	} {
 		r := call(t, append([]string{"check", "-c", cfg}, c.args...)...).want(t, c.status)
 		for _, want := range c.want {
 			if !strings.Contains(r.out, want) {
-				t.Errorf("%v: %q is not in:\n%s", c.args, want, r.out)
+				t.Errorf("%v: the output lacks %q:\n%s", c.args, want, r.out)
 			}
 		}
 	}
 	if n := len(inbox(t, sandboxURL, "")); n != 0 {
-		t.Errorf("%d messages were sent", n)
+		t.Errorf("check --to sent %d messages, want none", n)
 	}
 }
 
@@ -91,24 +91,28 @@ func TestCheckSends(t *testing.T) {
 	sandboxURL := spawn(t, "sandbox", "--listen", "127.0.0.1:0").find(`sandbox on (http://\S+),`)[1]
 	cfg := twoChannelsFor(t, sandboxURL)
 	r := call(t, "check", "-c", cfg, "--send-to", "ann@example.com").want(t, 0)
-	if !strings.Contains(r.out, "ok       send to a***@example.com: mail has accepted it") {
-		t.Error(r.out)
+	if !strings.Contains(r.out, "ok       send to a***@example.com: mail accepted it") {
+		t.Errorf("check --send-to prints %s, want that mail accepted the message", r.out)
 	}
 	call(t, "check", "-c", cfg, "--connector", "backup", "--send-to", "ann@example.com").want(t, 0)
 	call(t, "check", "-c", cfg, "--send-to", "13012345678").want(t, 0)
 	got := inbox(t, sandboxURL, "")
-	if len(got) != 3 || got[0]["templateParam"] != `{"code":"000000"}` || got[0]["templateCode"] != "SMS_5" ||
-		got[1]["fromAlias"] != "Backup" || got[2]["htmlBody"] != "<p>Your code is 000000.</p>" || got[2]["textBody"] != "Your code is 000000." {
-		t.Errorf("%v", got)
+	if len(got) != 3 {
+		t.Fatalf("the inbox has %d messages, want 3: %v", len(got), got)
 	}
+	check(t, "templateParam of the SMS", got[0]["templateParam"], any(`{"code":"000000"}`))
+	check(t, "templateCode of the SMS", got[0]["templateCode"], any("SMS_5"))
+	check(t, "fromAlias of the mail by backup", got[1]["fromAlias"], any("Backup"))
+	check(t, "htmlBody of the mail", got[2]["htmlBody"], any("<p>Your code is 000000.</p>"))
+	check(t, "textBody of the mail", got[2]["textBody"], any("Your code is 000000."))
 	for want, args := range map[string][]string{
-		"no connector for it":   {"--connector", "backup", "--send-to", "13012345678"},
-		"no phone number":       {"--send-to", "nobody"},
-		`no connector "nobody"`: {"--connector", "nobody", "--send-to", "13012345678"},
+		"no connector can send it": {"--connector", "backup", "--send-to", "13012345678"},
+		"not a phone number":       {"--send-to", "nobody"},
+		`no connector "nobody"`:    {"--connector", "nobody", "--send-to", "13012345678"},
 	} {
 		r := call(t, append([]string{"check", "-c", cfg}, args...)...).want(t, exitFailed)
 		if !strings.Contains(r.out+r.err, want) {
-			t.Errorf("%v: %s%s", args, r.out, r.err)
+			t.Errorf("%v: the output lacks %q: %s%s", args, want, r.out, r.err)
 		}
 	}
 }
@@ -121,14 +125,14 @@ func TestPreview(t *testing.T) {
 		args []string
 		want string
 	}{
-		{nil, "connector   mail\nfrom        Sample organization\nsubject     Sign in\n\nYour code is 000000.\n"},
+		{nil, "connector   mail\nfrom        Sample organization <no-reply@mail.example.com>\nsubject     Sign in\n\nYour code is 000000.\n"},
 		{
 			[]string{"--type", "Register", "--payload", "code=482913", "--payload", "user.name=<Ann>", "--payload", "organization.name=Acme"},
-			"connector   mail\nfrom        Acme\nsubject     Welcome <Ann>\n\nYour code is 482913 [extra.deep]\n",
+			"connector   mail\nfrom        Acme <no-reply@mail.example.com>\nsubject     Welcome <Ann>\n\nYour code is 482913 [extra.deep]\n",
 		},
 		{
 			[]string{"--connector", "backup", "--type", "Register", "--locale", "zh-Hans-SG", "--html", html},
-			"connector   backup\nfrom        Backup\nsubject     欢迎\n\n您的验证码 000000\n",
+			"connector   backup\nfrom        Backup <no-reply@mail.example.com>\nsubject     欢迎\n\n您的验证码 000000\n",
 		},
 		{[]string{"--html", "-"}, "<p>Your code is 000000.</p>\n"},
 		{[]string{"--connector", "overseas", "--to", "+85291234567"}, "connector   overseas\ntemplate    SMS_3\nparameters  {\"code\":\"000000\"}\n"},
@@ -137,22 +141,26 @@ func TestPreview(t *testing.T) {
 			t.Errorf("%v: got %q, want %q", c.args, r.out, c.want)
 		}
 	}
-	if b, err := os.ReadFile(html); err != nil || string(b) != "<p>您的验证码 <b>000000</b></p>" {
-		t.Errorf("%s, %v", b, err)
+	b, err := os.ReadFile(html)
+	if err != nil {
+		t.Fatal(err)
 	}
+	check(t, "the file of --html", string(b), "<p>您的验证码 <b>000000</b></p>")
 	var p preview
 	r := call(t, "preview", "-c", cfg, "--json").want(t, 0)
-	if err := json.Unmarshal([]byte(r.out), &p); err != nil || p.HTML != "<p>Your code is 000000.</p>" || p.Text != "Your code is 000000." {
-		t.Errorf("%v: %s", err, r.out)
+	if err := json.Unmarshal([]byte(r.out), &p); err != nil {
+		t.Fatalf("--json prints no JSON: %v: %s", err, r.out)
 	}
+	check(t, "html of --json", p.HTML, "<p>Your code is 000000.</p>")
+	check(t, "text of --json", p.Text, "Your code is 000000.")
 	for want, args := range map[string][]string{
-		"no usage type":        {"--type", "Login"},
+		"not a usage type":     {"--type", "Login"},
 		"has no HTML":          {"--connector", "mainland", "--html", html},
-		"no phone number":      {"--connector", "mainland", "--to", "x"},
+		"not a phone number":   {"--connector", "mainland", "--to", "x"},
 		`has no connector "x"`: {"--connector", "x"},
 	} {
 		if r := call(t, append([]string{"preview", "-c", cfg}, args...)...).want(t, exitFailed); !strings.Contains(r.err, want) {
-			t.Errorf("%v: %s", args, r.err)
+			t.Errorf("%v: the error lacks %q: %s", args, want, r.err)
 		}
 	}
 }

@@ -11,8 +11,8 @@ import (
 	"github.com/mattn/go-isatty"
 )
 
-// progress is a bar on a terminal, and nothing elsewhere. Its methods may be
-// called by many goroutines.
+// progress draws a progress bar on a terminal, and nothing elsewhere. It is safe for
+// concurrent use.
 type progress struct {
 	out   io.Writer
 	began time.Time
@@ -30,10 +30,10 @@ func newProgress(s streams) *progress {
 	return p
 }
 
-// redraw is how often the bar is drawn at most.
+// redraw is the shortest time between two drawings of the bar.
 const redraw = 100 * time.Millisecond
 
-// at tells how many of how many are done.
+// at draws the bar: n of total are done.
 func (p *progress) at(n, total int) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -50,7 +50,18 @@ func (p *progress) at(n, total int) {
 	_, _ = fmt.Fprintf(p.out, "\r%s%s %d of %d, %.0f/s ", strings.Repeat("█", full), strings.Repeat("░", width-full), n, total, rate)
 }
 
-// end leaves the line to what follows.
+// aside has the line free for what f prints; the bar is drawn again after it.
+func (p *progress) aside(f func()) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.out != nil && !p.drawn.IsZero() {
+		_, _ = fmt.Fprint(p.out, "\r\x1b[K")
+		p.drawn = time.Time{}
+	}
+	f()
+}
+
+// end finishes the bar's line.
 func (p *progress) end() {
 	p.mu.Lock()
 	defer p.mu.Unlock()

@@ -6,6 +6,7 @@ import (
 
 	"github.com/codeferry/codeferry/internal/broker"
 	"github.com/codeferry/codeferry/messages"
+	"github.com/codeferry/codeferry/messages/wire"
 )
 
 type provisionCmd struct {
@@ -16,37 +17,34 @@ type provisionCmd struct {
 func (provisionCmd) Help() string {
 	return `Examples:
   codeferry provision -c codeferry.yaml
-  codeferry provision --nats nats://nats.example.com:4222 --creds deploy.creds
+  codeferry provision --nats nats://127.0.0.1:4222
+  codeferry provision --nats nats://127.0.0.1:4222 --creds deploy.creds
+  codeferry provision --context production
 
-It may be run again at any time: what is there is brought to what the
-configuration says, and no message is touched. A worker makes what is missing by
-itself; this command is for a deploy-time credential that may, where the
-workers' may not.`
+You can run it again at any time: it updates the streams and consumers to match
+the configuration, and keeps all messages. A worker creates missing ones by
+itself. This command is for deployments whose workers do not have the permission:
+run it with a credential that has.` + serverHelp
 }
 
 // Run creates or updates everything.
 func (c *provisionCmd) Run(ctx context.Context, s streams) error {
-	_, o, err := c.target()
-	if err != nil {
-		return err
-	}
-	ctx, nc, js, err := c.connect(ctx)
-	if err != nil {
-		return err
-	}
-	defer nc.Close()
-	ctx, cancel := context.WithTimeout(ctx, answerTimeout)
-	defer cancel()
-	if err := broker.Provision(ctx, js, o); err != nil {
-		return explain(ctx, err)
-	}
-	for _, cfg := range messages.Streams(o) {
-		_, _ = fmt.Fprintf(s.out, "stream    %-20s %v\n", cfg.Name, cfg.Subjects)
-	}
-	_, _ = fmt.Fprintf(s.out, "bucket    %s\n", messages.LedgerName)
-	for _, ch := range messages.Channels() {
-		cfg := messages.Consumer(ch, o)
-		_, _ = fmt.Fprintf(s.out, "consumer  %-20s %s\n", cfg.Durable, cfg.FilterSubject)
-	}
-	return nil
+	return c.withServerBriefly(ctx, func(ctx context.Context, server natsServer) error {
+		o := server.streams
+		if err := broker.Provision(ctx, server.js, o); err != nil {
+			return err
+		}
+		for _, cfg := range wire.StreamConfigs(o) {
+			if cfg.Name == wire.LedgerStream {
+				_, _ = fmt.Fprintf(s.out, "bucket    %s\n", wire.LedgerName)
+				continue
+			}
+			_, _ = fmt.Fprintf(s.out, "stream    %-20s %v\n", cfg.Name, cfg.Subjects)
+		}
+		for _, ch := range messages.Channels() {
+			cfg := wire.ConsumerConfig(ch, o)
+			_, _ = fmt.Fprintf(s.out, "consumer  %-20s %s\n", cfg.Durable, cfg.FilterSubject)
+		}
+		return nil
+	})
 }

@@ -8,21 +8,15 @@ import (
 	"syscall"
 	"testing"
 
-	"github.com/rs/zerolog"
-
-	"github.com/codeferry/codeferry/internal/broker"
+	"github.com/codeferry/codeferry/internal/testrig"
 )
 
-// TestReload changes the configuration of a running worker: what is right is taken
-// as a whole, and what is wrong not at all.
+// TestReload changes the configuration of a running worker. A good one applies, except for
+// settings that need a restart, and one with a mistake does not.
 func TestReload(t *testing.T) {
 	t.Parallel()
 	sandboxURL := spawn(t, "sandbox", "--listen", "127.0.0.1:0").find(`sandbox on (http://\S+),`)[1]
-	server, err := broker.Start(broker.Options{Dir: t.TempDir(), Listen: "127.0.0.1:0", Log: zerolog.Nop()})
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer server.Stop()
+	server := testrig.Server(t)
 	file := configFor(t, strings.TrimPrefix(server.URL(), "nats://"), sandboxURL)
 	text, err := os.ReadFile(file)
 	if err != nil {
@@ -46,31 +40,37 @@ func TestReload(t *testing.T) {
 		n++
 		call(t, "send", "--nats", server.URL(), "--channel", "sms", "--to", fmt.Sprintf("1301234567%d", n), "--type", "SignIn", "--code", "123456", "--wait", "20s").want(t, 0)
 		if got := inbox(t, sandboxURL, ""); len(got) != n || got[0]["signName"] != sign {
-			t.Errorf("%d messages, the last one %v; want it signed %s", len(got), got[0], sign)
+			t.Errorf("the inbox has %d messages, want %d, and the last one signed %s: %v", len(got), n, sign, got)
 		}
 	}
 	sentAs("Example")
 
-	change("signName: Example", "signName: Changed") // seen by itself
+	change("signName: Example", "signName: Changed") // without a signal
 	run.find(`the new configuration is taken`)
 	sentAs("Changed")
 
 	change("signName: Example", "signname: Wrong")
 	run.find(`did you mean signName.*the new configuration is not taken`)
 	sentAs("Changed")
-	change("nats:", "dataDir: elsewhere\nnats:")
-	run.find(`dataDir can't change while codeferry runs`)
-	sentAs("Changed")
+	readyz := func(want string) {
+		t.Helper()
+		if status, text := fetch(t, http.MethodGet, "http://"+listen+"/readyz", ""); status != http.StatusOK || !strings.Contains(text, want) || strings.Count(text, "\n") > 1+min(1, len(want)) {
+			t.Errorf("/readyz is %d %q, want 200 with only the line %q", status, text, want)
+		}
+	}
+	readyz("reload: the new configuration is not taken")
+	change("apps:", "dataDir: elsewhere\nlisten: 127.0.0.1:1\napps:", "listen: 127.0.0.1:0\n", "", "signName: Example", "signName: Partly")
+	run.find(`"settings":"dataDir".*some changed settings need a restart`)
+	sentAs("Partly") // the other settings apply
+	readyz("restart: dataDir changed, which takes a restart")
 
 	change("signName: Example", "signName: Hangup")
 	if err := run.cmd.Process.Signal(syscall.SIGHUP); err != nil {
 		t.Fatal(err)
 	}
-	run.find(`(?s)the new configuration is taken.*the new configuration is taken`)
+	run.find(`(?s)(the new configuration is taken.*){3}`)
 	sentAs("Hangup")
-	if status, text := fetch(t, http.MethodGet, "http://"+listen+"/readyz", ""); status != http.StatusOK {
-		t.Errorf("/readyz: %d %s", status, text)
-	}
+	readyz("")
 	if status := run.stop(); status != 0 {
 		t.Errorf("exit status %d: %s", status, run.output())
 	}

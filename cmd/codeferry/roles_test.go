@@ -2,11 +2,13 @@ package main
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"net/http"
 	"net/url"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -15,7 +17,9 @@ import (
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 
+	"github.com/codeferry/codeferry/internal/natstest"
 	"github.com/codeferry/codeferry/messages"
+	"github.com/codeferry/codeferry/messages/wire"
 )
 
 var roles = []string{"publisher", "worker", "operator", "provisioner"}
@@ -26,7 +30,7 @@ type guarded struct {
 	addr string
 }
 
-func newGuarded(t *testing.T) *guarded {
+func newGuarded(t *testing.T, change ...func(*server.Options)) *guarded {
 	t.Helper()
 	for _, role := range roles {
 		t.Setenv(strings.ToUpper(role)+"_PASSWORD", "pass-"+role)
@@ -35,17 +39,11 @@ func newGuarded(t *testing.T) *guarded {
 	if err != nil {
 		t.Fatal(err)
 	}
-	opts.Host, opts.Port, opts.JetStream, opts.StoreDir = "127.0.0.1", server.RANDOM_PORT, true, t.TempDir()
-	opts.NoLog, opts.NoSigs = true, true
-	s, err := server.NewServer(opts)
-	if err != nil {
-		t.Fatal(err)
+	opts.JetStream, opts.StoreDir = true, t.TempDir()
+	for _, f := range change {
+		f(opts)
 	}
-	s.Start()
-	t.Cleanup(func() { s.Shutdown(); s.WaitForShutdown() })
-	if !s.ReadyForConnections(patience) {
-		t.Fatal("the server does not start")
-	}
+	s := natstest.StartWith(t, opts)
 	return &guarded{t, s.Addr().String()}
 }
 
@@ -56,10 +54,10 @@ func (g *guarded) url(role string) string {
 // as runs a command as a role.
 func (g *guarded) as(role string, args ...string) result {
 	g.t.Helper()
-	return call(g.t, append(args, "--nats", g.url(role), "--inbox-prefix", "_INBOX_"+role)...)
+	return callIn(g.t, []string{"NATS_USER=" + role, "NATS_PASSWORD=pass-" + role}, append(args, "--nats", "nats://"+g.addr, "--inbox-prefix", "_INBOX_"+role)...)
 }
 
-// visitor is a connection of a role, and what the server refuses it.
+// visitor is a connection of a role, with the server's refusals.
 type visitor struct {
 	t       *testing.T
 	nc      *nats.Conn
@@ -84,7 +82,7 @@ func (g *guarded) visit(role string) *visitor {
 	return v
 }
 
-// wantRefusal waits for the next refusal, which has to be of a subject.
+// wantRefusal waits for the next refusal, which must name the subject.
 func (v *visitor) wantRefusal(verb, subject string) {
 	v.t.Helper()
 	if err := v.nc.Flush(); err != nil {
@@ -93,15 +91,15 @@ func (v *visitor) wantRefusal(verb, subject string) {
 	select {
 	case refused := <-v.refused:
 		if !strings.Contains(refused, verb+` to "`+subject+`"`) {
-			v.t.Errorf("%s to %s: the server refuses %s", verb, subject, refused)
+			v.t.Errorf("%s to %s: the server refused something else: %s", verb, subject, refused)
 		}
 	case <-time.After(patience):
-		v.t.Fatalf("%s to %s is not refused", verb, subject)
+		v.t.Fatalf("the server does not refuse %s to %s", verb, subject)
 	}
 }
 
-// wantNoRefusal fails the test where the server has refused something so far: it
-// answers in order, and what nobody may do is refused next.
+// wantNoRefusal fails the test if the server has refused something so far. The server answers
+// in order, so the next refusal must be of a subject that nobody may use.
 func (v *visitor) wantNoRefusal() {
 	v.t.Helper()
 	v.publish("nobody.may")
@@ -122,7 +120,7 @@ func TestRolesDoTheirWholeJob(t *testing.T) {
 	box := spawn(t, "sandbox", "--listen", "127.0.0.1:0")
 	sandboxURL := box.find(`sandbox on (http://\S+),`)[1]
 	fetch(t, http.MethodPut, sandboxURL+"/settings", `{"flowControl": false}`)
-	key, err := messages.GenerateKey()
+	key, err := wire.GenerateKey()
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -134,8 +132,14 @@ func TestRolesDoTheirWholeJob(t *testing.T) {
 		fmt.Sprintf("    askGrace: 200ms\nsealing: {keys: [%s]}\nworker: {retry: {initialInterval: 20ms, maxAttempts: 3}}\n", secret)
 	cfg := write(t, "codeferry.yaml", text)
 
+	if r := call(t, "check", "-c", cfg).want(t, 0); !strings.Contains(r.out, "warning  NATS: there are no streams yet, and NATS does not permit this user to create them: run codeferry provision --context NAME -c "+cfg+", in which NAME is a context of the provisioner (docs/roles.md)") {
+		t.Errorf("check without streams: %s", r.out)
+	}
 	run := spawn(t, "run", "-c", cfg, "--log-format", "text")
-	run.find(`run codeferry provision with one that may`)
+	run.find(`run codeferry provision with one that has`)
+	if _, text := fetch(t, http.MethodGet, "http://"+run.find(`listen=(\S+)`)[1]+"/readyz", ""); strings.Count(text, "codeferry provision") != 1 || strings.Contains(text, "deadline") || !strings.Contains(text, "stream CODEFERRY is missing; ") {
+		t.Errorf("/readyz without streams: %s", text)
+	}
 	for range 2 {
 		g.as("provisioner", "provision").want(t, 0)
 	}
@@ -148,7 +152,7 @@ func TestRolesDoTheirWholeJob(t *testing.T) {
 	hearing, stop := context.WithCancel(context.WithoutCancel(t.Context()))
 	ended := make(chan error, 1)
 	go func() {
-		ended <- messages.Outcomes(hearing, auth.js, messages.OutcomesOptions{Durable: "publisher", Since: time.Now().Add(-time.Minute)}, func(_ context.Context, o messages.Outcome) error {
+		ended <- messages.SubscribeOutcomes(hearing, auth.nc, messages.OutcomesOptions{Durable: "publisher", Since: time.Now().Add(-time.Minute)}, func(_ context.Context, o messages.Outcome) error {
 			outcomes <- o
 			return nil
 		})
@@ -210,7 +214,7 @@ func TestRolesDoTheirWholeJob(t *testing.T) {
 	expired := send("expired", time.Until(expires))
 	until(expired, messages.StatusDead)
 
-	// The operator's part.
+	// The operator's commands.
 	status := g.as("operator", "status", rejected).want(t, 0)
 	if !strings.Contains(status.out, "isv.MOBILE_NUMBER_ILLEGAL") {
 		t.Errorf("status: %s", status.out)
@@ -219,6 +223,28 @@ func TestRolesDoTheirWholeJob(t *testing.T) {
 		if r := g.as("operator", args...).want(t, 0); !strings.Contains(r.out, "rejected") {
 			t.Errorf("%v: %s", args, r.out)
 		}
+	}
+	for _, args := range [][]string{{"outcomes"}, {"outcomes", "--status", "dead"}, {"outcomes", "--status", "dead,sent", "--channel", "sms", "--json"}, {"status", "--key", "rejected"}} {
+		if r := g.as("operator", args...).want(t, 0); !strings.Contains(r.out, rejected) {
+			t.Errorf("%v: %s", args, r.out)
+		}
+	}
+	followed := followOutcomes(t, "--nats", g.url("operator"), "--inbox-prefix", "_INBOX_operator")
+	followed.find(rejected)
+	// While the account is out, a code waits.
+	faults(`[{"action":"SendSms","code":"isv.AMOUNT_NOT_ENOUGH"}]`)
+	waits := send("waits", time.Hour)
+	until(waits, messages.StatusRetrying)
+	for _, args := range [][]string{{"waiting"}, {"waiting", "--json"}, {"waiting", "--limit", "0"}, {"waiting", "--summary"}, {"status", waits}, {"status", "--key", "waits"}} {
+		if r := g.as("operator", args...).want(t, 0); !strings.Contains(r.out, waits) || !strings.Contains(r.out, "breaker") || strings.Contains(r.err, "does not permit") {
+			t.Errorf("%v: %s%s", args, r.out, r.err)
+		}
+	}
+	faults(`[]`)
+	until(waits, messages.StatusSent)
+	followed.find(waits + ".*isv.AMOUNT_NOT_ENOUGH")
+	if last := followed.stops(t); !regexp.MustCompile(`^[0-9]+ outcomes: .* sent, .* dead$`).MatchString(last) {
+		t.Errorf("the last line of outcomes --follow: %s", followed.output())
 	}
 	g.as("operator", "dead", "replay", "--all", "--dry-run").want(t, 0)
 	if r := g.as("operator", "dead", "delete", erased, "--yes").want(t, 0); !strings.HasPrefix(r.out, "1 ") {
@@ -233,7 +259,7 @@ func TestRolesDoTheirWholeJob(t *testing.T) {
 	<-time.After(time.Until(expires))
 	reissue := []string{"dead", "replay", expired, "--reissue", "--yes"}
 	if r := g.as("operator", reissue...).want(t, exitFailed); !strings.Contains(r.out, "nobody listens") {
-		t.Errorf("a reissue without a service: %s", r.out)
+		t.Errorf("dead replay --reissue without a service prints %s, want \"nobody listens\"", r.out)
 	}
 	sub, err := messages.OnReissue(t.Context(), auth.nc, messages.DefaultApp, "auth", func(_ context.Context, r messages.Reissue) error {
 		renewed <- send(r.Key, time.Minute)
@@ -255,10 +281,14 @@ func TestRolesDoTheirWholeJob(t *testing.T) {
 	if status := run.stop(); status != 0 {
 		t.Errorf("exit status %d", status)
 	}
-	// It tried to make the stream until somebody else had, as often as that took.
+	if strings.Contains(run.output(), "made the") {
+		t.Errorf("the worker says that it made what the provisioner made: %s", run.output())
+	}
+	// Until the provisioner had created the streams, the worker tried to create them.
+	tries := regexp.MustCompile(`\.API\.(STREAM|CONSUMER)\.CREATE\.`)
 	for line := range strings.Lines(run.output()) {
-		if strings.Contains(line, "ermissions Violation") && !strings.Contains(line, "STREAM.CREATE.CODEFERRY") {
-			t.Errorf("the worker was refused something: %s", line)
+		if strings.Contains(line, "does not permit") && !tries.MatchString(line) {
+			t.Errorf("the server refused the worker something: %s", line)
 		}
 	}
 }
@@ -270,10 +300,10 @@ func awaitReady(t *testing.T, url string) {
 			return
 		}
 	}
-	t.Fatal("it does not become ready")
+	t.Fatalf("/readyz of %s is not 200 within %v", url, patience)
 }
 
-// TestRolesDoNoMore tries what a role has no need of, each once.
+// TestRolesDoNoMore tries subjects that a role does not need, each once.
 func TestRolesDoNoMore(t *testing.T) {
 	g := newGuarded(t)
 	g.as("provisioner", "provision").want(t, 0)
@@ -296,12 +326,12 @@ func TestRolesDoNoMore(t *testing.T) {
 		"worker": {
 			publish: []string{
 				"codeferry.send.default.sms.SignIn.u", "codeferry.reissue.default.sms.SignIn.u", "_INBOX_operator.x",
-				api + "STREAM.CREATE.CODEFERRY", api + "STREAM.UPDATE.CODEFERRY", api + "STREAM.DELETE.CODEFERRY", api + "STREAM.PURGE.CODEFERRY", api + "STREAM.PURGE.KV_codeferry-ledger",
+				api + "STREAM.CREATE.CODEFERRY", api + "STREAM.UPDATE.CODEFERRY", api + "STREAM.DELETE.CODEFERRY", api + "STREAM.PURGE.CODEFERRY", api + "STREAM.DELETE.KV_codeferry-ledger",
 				api + "STREAM.MSG.DELETE.CODEFERRY_DEAD", api + "STREAM.MSG.DELETE.CODEFERRY_OUTCOMES", api + "CONSUMER.DELETE.CODEFERRY.sms", api + "CONSUMER.CREATE.CODEFERRY.sms.codeferry.send.*.sms.*.*",
 				api + "CONSUMER.CREATE.CODEFERRY_DEAD.x.codeferry.dead.>", "$SYS.REQ.SERVER.PING",
 			},
 			subscribe: []string{">", "_INBOX_publisher.>", "codeferry.send.>", "codeferry.outcome.>", "codeferry.dead.>", "codeferry.reissue.>"},
-			allowed:   []string{api + "STREAM.MSG.DELETE.CODEFERRY", api + "STREAM.MSG.DELETE.KV_codeferry-ledger", api + "DIRECT.GET.CODEFERRY_DEAD"},
+			allowed:   []string{api + "STREAM.MSG.DELETE.CODEFERRY", api + "STREAM.PURGE.KV_codeferry-ledger", api + "DIRECT.GET.CODEFERRY_DEAD"},
 		},
 		"operator": {
 			publish: []string{
@@ -311,7 +341,7 @@ func TestRolesDoNoMore(t *testing.T) {
 				api + "STREAM.PURGE.CODEFERRY_DEAD", api + "STREAM.DELETE.CODEFERRY_DEAD", api + "STREAM.UPDATE.CODEFERRY", api + "STREAM.CREATE.X",
 			},
 			subscribe: []string{">", "_INBOX_publisher.>", "codeferry.send.>", "codeferry.reissue.>", "codeferry.dead.>"},
-			allowed:   []string{api + "STREAM.INFO.CODEFERRY_DEAD"},
+			allowed:   []string{api + "STREAM.INFO.CODEFERRY_DEAD", api + "CONSUMER.INFO.CODEFERRY.sms", api + "STREAM.INFO.KV_codeferry-ledger", api + "DIRECT.GET.KV_codeferry-ledger.$KV.codeferry-ledger.x"},
 		},
 		"provisioner": {
 			publish: []string{
@@ -340,12 +370,12 @@ func TestRolesDoNoMore(t *testing.T) {
 		}
 	}
 	if _, err := nats.Connect("nats://" + g.addr); !errors.Is(err, nats.ErrAuthorization) {
-		t.Errorf("somebody without a name: %v", err)
+		t.Errorf("a client without a user: error is %v, want ErrAuthorization", err)
 	}
 }
 
-// TestAPublisherCanNotWidenItsConsumer: the request's subject is what is permitted;
-// its body has to say the same.
+// TestAPublisherCanNotWidenItsConsumer: permissions cover only the request's subject, and the
+// server refuses a body that differs from it.
 func TestAPublisherCanNotWidenItsConsumer(t *testing.T) {
 	g := newGuarded(t)
 	g.as("provisioner", "provision").want(t, 0)
@@ -362,21 +392,26 @@ func TestAPublisherCanNotWidenItsConsumer(t *testing.T) {
 			t.Fatal(err)
 		}
 		if !strings.Contains(string(m.Data), `"error"`) {
-			t.Errorf("%s made %s", config, m.Data)
+			t.Errorf("the server created a consumer with %s: %s", config, m.Data)
 		}
 	}
 	m, err := v.nc.Request(create+"*.*", []byte(`{"stream_name":"CODEFERRY_OUTCOMES","config":{"durable_name":"publisher","ack_policy":"explicit","filter_subject":"codeferry.outcome.default.*.*"}}`), patience)
 	if err != nil || strings.Contains(string(m.Data), `"error"`) {
-		t.Errorf("its own: %v %s", err, m.Data)
+		t.Errorf("the publisher can't create its own consumer: %v %s", err, m.Data)
 	}
 }
 
-// TestADeniedCommandSaysSo: at once, in a line.
+// TestADeniedCommandSaysSo at once, in one line.
 func TestADeniedCommandSaysSo(t *testing.T) {
 	g := newGuarded(t)
 	g.as("provisioner", "provision").want(t, 0)
 	for _, args := range [][]string{
 		{"status", "01JDCT5Z6Q0000000000000000"},
+		{"status", "--key", "u1"},
+		{"outcomes"},
+		{"outcomes", "--follow"},
+		{"waiting"},
+		{"waiting", "--summary"},
 		{"dead", "list"},
 		{"dead", "list", "--summary"},
 		{"dead", "show", "x"},
@@ -386,16 +421,155 @@ func TestADeniedCommandSaysSo(t *testing.T) {
 		{"send", "--app", "other", "--channel", "sms", "--to", "13012345678", "--type", "SignIn", "--code", "123456"},
 	} {
 		r := g.as("publisher", args...).want(t, exitFailed)
-		if !strings.Contains(r.err, "NATS does not permit it to this user") || strings.Count(r.err, "\n") != 1 || strings.Contains(r.err, "pass-") {
-			t.Errorf("%v: %s", args, r.err)
+		if !strings.Contains(r.err, "NATS does not permit this request for this user (publisher)") || !strings.Contains(r.err, "docs/roles.md") || strings.Count(r.err, "\n") != 1 || strings.Contains(r.err, "pass-") {
+			t.Errorf("%v: want one line about the permission, without the password, got %s", args, r.err)
 		}
 	}
-	r := call(t, "dead", "list", "--nats", g.url("operator")).want(t, exitFailed)
-	if !strings.Contains(r.err, "--inbox-prefix") {
-		t.Errorf("without an inbox prefix: %s", r.err)
-	}
-	r = call(t, "dead", "list", "--nats", g.url("operator"), "--inbox-prefix", "a.>").want(t, exitUsage)
+	r := call(t, "dead", "list", "--nats", g.url("operator"), "--inbox-prefix", "a.>").want(t, exitUsage)
 	if !strings.Contains(r.err, "--inbox-prefix") {
 		t.Errorf("a bad inbox prefix: %s", r.err)
+	}
+}
+
+// TestWithoutAnInboxPrefix: a command and a worker name the setting, and send publishes
+// nothing, because a user would repeat it.
+func TestWithoutAnInboxPrefix(t *testing.T) {
+	g := newGuarded(t)
+	g.as("provisioner", "provision").want(t, 0)
+	send := []string{"send", "--channel", "sms", "--to", "13012345678", "--type", "SignIn", "--code", "123456"}
+	for _, tt := range []struct {
+		role string
+		args []string
+	}{
+		{"publisher", send},
+		{"operator", []string{"dead", "list"}},
+		{"operator", []string{"dead", "replay", "--all", "--yes"}},
+		{"provisioner", []string{"provision"}},
+	} {
+		r := callIn(t, []string{"NATS_USER=" + tt.role, "NATS_PASSWORD=pass-" + tt.role}, append(tt.args, "--nats", "nats://"+g.addr)...).want(t, exitFailed)
+		if !strings.Contains(r.err, "set --inbox-prefix, such as _INBOX_"+tt.role+" (docs/roles.md") || strings.Count(r.err, "\n") != 1 || strings.Contains(r.err, "pass-") {
+			t.Errorf("%v: want one line that names --inbox-prefix, got %s", tt.args, r.err)
+		}
+	}
+	if r := g.as("operator", "waiting").want(t, 0); !strings.Contains(r.out, "no messages wait") {
+		t.Errorf("the refused send stored a code: %s", r.out)
+	}
+
+	cfg := write(t, "codeferry.yaml", strings.NewReplacer("{url: \"nats://NATS\"}", fmt.Sprintf("{url: %q}", g.url("worker")), "SANDBOX", "http://127.0.0.1:1").Replace(configText))
+	const names = "set nats.inboxPrefix, such as _INBOX_worker"
+	if r := call(t, "check", "-c", cfg).want(t, exitFailed); !strings.Contains(r.out, names) {
+		t.Errorf("check: %s", r.out)
+	}
+	if r := call(t, "provision", "-c", cfg).want(t, exitFailed); !strings.Contains(r.err, names) {
+		t.Errorf("provision: %s", r.err)
+	}
+	// check says at once what else NATS refuses.
+	provisioner := write(t, "provisioner.yaml", strings.NewReplacer("{url: \"nats://NATS\"}", fmt.Sprintf("{url: %q, inboxPrefix: _INBOX_provisioner}", g.url("provisioner")), "SANDBOX", "http://127.0.0.1:1").Replace(configText))
+	if r := call(t, "check", "-c", provisioner).want(t, exitFailed); !strings.Contains(r.out, "for this user (provisioner)") || !strings.Contains(r.out, "$JS.API.CONSUMER.INFO.CODEFERRY.") ||
+		!strings.Contains(r.out, "or not with this nats.inboxPrefix, nats.domain or nats.apiPrefix; docs/roles.md lists the permissions of a worker") || strings.Contains(r.out, "--inbox-prefix") ||
+		!strings.Contains(r.out, "error    NATS permissions: NATS does not permit this user to publish to codeferry.dead.>, ") {
+		t.Errorf("check as another role: %s", r.out)
+	}
+	listen := freeAddr(t)
+	run := spawn(t, "run", "-c", cfg, "--listen", listen)
+	run.find(names)
+	if status, text := fetch(t, http.MethodGet, "http://"+listen+"/readyz", ""); status != http.StatusServiceUnavailable || strings.Count(text, names) != 1 {
+		t.Errorf("/readyz: %d %s", status, text)
+	}
+}
+
+// TestLoggingInAsTheDocsShow: with the context of docs/roles.md, -c gives the keys, and the
+// operator logs in. With -c alone the worker does, and the error leads to the docs.
+func TestLoggingInAsTheDocsShow(t *testing.T) {
+	g := newGuarded(t)
+	g.as("provisioner", "provision").want(t, 0)
+	shown := blocks(t, "json")[root+"/docs/roles.md"]
+	if len(shown) != 1 {
+		t.Fatalf("docs/roles.md shows %d contexts", len(shown))
+	}
+	file := write(t, "operator.json", strings.Replace(shown[0], "127.0.0.1:4222", g.addr, 1))
+	cfg := write(t, "codeferry.yaml", strings.NewReplacer("{url: \"nats://NATS\"}", fmt.Sprintf("{url: %q, inboxPrefix: _INBOX_worker}", g.url("worker")), "SANDBOX", "http://127.0.0.1:1").Replace(configText))
+	environ := []string{"OPERATOR_PASSWORD=pass-operator"}
+	for _, args := range [][]string{{"outcomes"}, {"waiting"}, {"dead", "list"}} {
+		callIn(t, environ, append(args, "--context", file, "-c", cfg)...).want(t, 0)
+	}
+	// Beside --context nobody needs the worker's password, and the provisioner no key.
+	withSecrets := func(name, url, key string) string {
+		return write(t, name, strings.NewReplacer("{url: \"nats://NATS\"}", url, "SANDBOX", "http://127.0.0.1:1").Replace(configText)+"sealing: {keys: [\""+key+"\"]}\n")
+	}
+	key := strings.TrimSpace(call(t, "keygen").want(t, 0).out)
+	key = key[strings.Index(key, "codeferry-private-"):]
+	key, _, _ = strings.Cut(key, "\n")
+	for name, url := range map[string]string{
+		"variable.yaml": fmt.Sprintf(`{url: %q, user: worker, password: "${UNSET}", tls: {caFile: "${UNSET}"}}`, "nats://"+g.addr),
+		"file.yaml":     fmt.Sprintf(`{url: %q, user: worker, password: "${file:gone}"}`, "nats://"+g.addr),
+		"url.yaml":      fmt.Sprintf(`{url: "nats://worker:${UNSET}@%s"}`, g.addr),
+	} {
+		cfg := withSecrets(name, url, key)
+		for _, args := range [][]string{{"outcomes"}, {"waiting"}, {"dead", "list", "--to", "+8613012345678"}, {"status", "--to", "+8613012345678"}} {
+			want := 0
+			if args[0] == "status" {
+				want = exitFailed // it finds nothing
+			}
+			if r := callIn(t, environ, append(args, "--context", file, "-c", cfg)...).want(t, want); strings.Contains(r.err, "UNSET") || strings.Contains(r.err, "gone") {
+				t.Errorf("%v with %s: %s", args, name, r.err)
+			}
+		}
+		callIn(t, environ, "dead", "list", "-c", cfg).want(t, exitFailed)
+		provisioner := write(t, "provisioner.json", fmt.Sprintf(`{"url": "nats://%s", "user": "provisioner", "password": "pass-provisioner", "inbox_prefix": "_INBOX_provisioner"}`, g.addr))
+		call(t, "provision", "--context", provisioner, "-c", withSecrets(name, url, "${UNSET}")).want(t, 0)
+	}
+	if r := call(t, "outcomes", "-c", cfg).want(t, exitFailed); !strings.Contains(r.err, "for this user (worker)") || !strings.Contains(r.err, "docs/roles.md") {
+		t.Errorf("outcomes with -c alone: %s", r.err)
+	}
+}
+
+// TestSendWaitsForNoForbiddenOutcome: if the user may not receive outcomes, send --wait
+// publishes nothing.
+func TestSendWaitsForNoForbiddenOutcome(t *testing.T) {
+	g := newGuarded(t, func(o *server.Options) {
+		for _, u := range o.Users {
+			if u.Username == "publisher" {
+				u.Permissions.Subscribe.Allow = []string{"_INBOX_publisher.>"}
+			}
+		}
+	})
+	g.as("provisioner", "provision").want(t, 0)
+	r := g.as("publisher", "send", "--channel", "sms", "--to", "13012345678", "--type", "SignIn", "--code", "123456", "--wait", "5s").want(t, exitFailed)
+	if !strings.Contains(r.err, "codeferry.outcome.default.") {
+		t.Errorf("send --wait: %s", r.err)
+	}
+	if r := g.as("operator", "waiting").want(t, 0); !strings.Contains(r.out, "no messages wait") {
+		t.Errorf("the refused send stored a code: %s", r.out)
+	}
+}
+
+// TestADryRunOnlyReads: a user of NATS who may neither erase a dead letter nor publish a code
+// may see what dead delete and dead replay would do.
+func TestADryRunOnlyReads(t *testing.T) {
+	g := newGuarded(t, func(opts *server.Options) {
+		for _, u := range opts.Users {
+			if u.Username == "operator" {
+				u.Permissions.Publish.Allow = slices.DeleteFunc(u.Permissions.Publish.Allow, func(subject string) bool {
+					return strings.HasPrefix(subject, "codeferry.") || strings.HasSuffix(subject, ".MSG.DELETE.CODEFERRY_DEAD") || strings.HasSuffix(subject, ".CODEFERRY")
+				})
+			}
+		}
+	})
+	g.as("provisioner", "provision").want(t, 0)
+	dead, err := json.Marshal(messages.DeadLetter{ID: "id-1", App: "default", Channel: messages.SMS, Reason: messages.ReasonRejected, Subject: "codeferry.send.default.sms.SignIn.u1", StoredAt: time.Now(), DeadAt: time.Now()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	worker := g.visit("worker")
+	if _, err := worker.js.Publish(t.Context(), wire.DeadSubject("default", messages.SMS, messages.ReasonRejected), dead); err != nil {
+		t.Fatal(err)
+	}
+	check(t, "dead delete", g.as("operator", "dead", "delete", "id-1", "--dry-run").want(t, 0).out, "1 dead letter would be erased\n")
+	if r := g.as("operator", "dead", "replay", "id-1", "--dry-run").want(t, 0); !strings.Contains(r.out, "       1  stays: not kept\n") {
+		t.Errorf("dead replay: %s", r.out)
+	}
+	if r := g.as("operator", "dead", "delete", "id-1", "--yes").want(t, exitFailed); !strings.Contains(r.err, "does not permit") {
+		t.Errorf("the operator may erase it all the same: %s%s", r.out, r.err)
 	}
 }

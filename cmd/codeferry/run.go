@@ -16,7 +16,7 @@ import (
 )
 
 type runCmd struct {
-	Config     string `short:"c" required:"" help:"The configuration." placeholder:"FILE"`
+	configFlags
 	Listen     string `help:"Address of metrics and health, in place of the configuration's." placeholder:"ADDR"`
 	NATSListen string `name:"nats-listen" help:"Address of the embedded NATS, in place of the configuration's." placeholder:"ADDR"`
 	logFlags
@@ -28,32 +28,50 @@ func (runCmd) Help() string {
   codeferry run -c codeferry.yaml
   curl http://127.0.0.1:8080/readyz
 
-It serves /metrics, /livez and /readyz; beyond this machine /metrics takes http.token
-or a client certificate, and without one of them it does not start. On SIGHUP, or
-when the configuration or a file that it names changes, the new one is taken: all of
-it, or where anything in it is wrong none. The first SIGTERM or Ctrl-C stops it
-within worker.grace (25s): what has begun is finished, the rest handed back. The
-second ends it at once.`
+It serves /metrics, /livez, /readyz and /healthz. If listen is not on loopback, run needs
+http.token or client certificates to protect /metrics, and does not start without.
+
+On SIGHUP, or when the configuration or a file that it names changes, run reads the
+configuration again. If it has a mistake, the old one stays. Some settings need a
+restart: the log and /readyz name them, and all others apply at once.
+
+The first SIGTERM or Ctrl-C stops run within worker.grace (25s): it finishes what
+it has begun, and puts the other messages back. The second ends it at once: what is in flight is in
+doubt, and comes again after 30 s.`
 }
 
-// Run runs the worker until it is told to stop.
+// Run runs the worker until ctx ends.
 func (c *runCmd) Run(ctx context.Context, s streams) error {
+	file, err := c.file()
+	if err != nil {
+		return err
+	}
 	log, flush := c.logger(s.err)
 	defer flush()
-	frugal()
-	source := config.NewSource(c.Config, config.Env{})
+	tuneGC()
+	source := config.NewSource(file, config.Env{})
 	load := func() (*config.Config, error) { return c.load(source, log) }
 	cfg, err := load()
 	if err != nil {
 		return err
 	}
+	unit := systemd{log}
+	defer unit.watchdog(context.WithoutCancel(ctx))()
+	defer context.AfterFunc(ctx, unit.stopping)()
 	hangup := make(chan os.Signal, 1)
 	signal.Notify(hangup, syscall.SIGHUP)
 	defer signal.Stop(hangup)
 	err = service.Run(ctx, service.Options{
-		Config: cfg, Log: log,
+		Config: cfg, Log: log, Build: service.Build{Version: version(), Revision: sources()},
+		// A unit that waited for NATS would time out.
+		Listening: func(string) { unit.ready("waiting for NATS") },
 		Started: func(a service.Addresses) {
-			log.Info().Str("nats", broker.Redacted(a.NATS)).Str("listen", a.HTTP).Str("version", version()).Msg("codeferry runs")
+			e := log.Info().Str("config", file).Str("nats", broker.Redacted(a.NATS))
+			if cfg.NATS.URL == "" {
+				e = e.Str("dataDir", cfg.DataDir)
+			}
+			e.Str("listen", a.HTTP).Str("version", version()).Msg("codeferry runs")
+			unit.status("running")
 		},
 		Reload: &service.Reload{Load: load, Changed: source.Changed, Hangup: hangup},
 	})
@@ -63,8 +81,7 @@ func (c *runCmd) Run(ctx context.Context, s streams) error {
 	return err
 }
 
-// load reads the configuration, logs what is hardly meant in it, and puts the
-// flags in its place.
+// load reads the configuration, logs its warnings, and applies the flags.
 func (c *runCmd) load(source *config.Source, log zerolog.Logger) (*config.Config, error) {
 	cfg, err := source.Load()
 	if err != nil {
@@ -82,10 +99,10 @@ func (c *runCmd) load(source *config.Source, log zerolog.Logger) (*config.Config
 	return cfg, nil
 }
 
-// frugal has the garbage collector run half as often as it would by itself, unless
-// GOGC says otherwise: a worker's heap is small and short-lived, and the collector
-// would take a seventh of its time.
-func frugal() {
+// tuneGC makes the garbage collector run half as often as by default, unless GOGC is
+// set: a worker's heap is small and short-lived, and the collector would take a seventh
+// of its time.
+func tuneGC() {
 	const percent = 200
 	if os.Getenv("GOGC") == "" {
 		debug.SetGCPercent(percent)

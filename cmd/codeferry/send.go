@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"strings"
@@ -12,23 +11,24 @@ import (
 
 	"github.com/codeferry/codeferry/config"
 	"github.com/codeferry/codeferry/messages"
+	"github.com/codeferry/codeferry/messages/wire"
 )
 
 type sendCmd struct {
 	Channel   string            `required:"" enum:"email,sms" help:"email or sms." placeholder:"CHANNEL"`
 	To        string            `required:"" help:"The recipient's address." placeholder:"ADDRESS"`
-	Type      string            `required:"" help:"The usage type: Register, SignIn, ForgotPassword, Generic, OrganizationInvitation, UserPermissionValidation, BindNewIdentifier, MfaVerification or BindMfa." placeholder:"TYPE"`
+	Type      string            `required:"" help:"The usage type: Register, SignIn, ForgotPassword, Generic, OrganizationInvitation, UserPermissionValidation, BindNewIdentifier, MfaVerification or BindMfa." predictor:"type" placeholder:"TYPE"`
 	Code      string            `help:"The code." placeholder:"CODE"`
 	Link      string            `help:"The link, for an invitation." placeholder:"URL"`
 	App       string            `help:"The app whose connectors and templates to use." default:"default"`
-	Key       string            `help:"For whom: an opaque id. A newer code for the same app, channel, type and key replaces one that waits. Default: one of its own." placeholder:"KEY"`
+	Key       string            `help:"An opaque id of the user. A newer code for the same app, channel, type and key supersedes one that waits. Default: the message's id." placeholder:"KEY"`
 	Locale    string            `help:"The user's language, such as zh-CN." placeholder:"TAG"`
 	Payload   map[string]string `help:"Further values for the template." placeholder:"NAME=VALUE" mapsep:"none"`
-	TTL       time.Duration     `name:"ttl" help:"How long the code is good. Default: the app's codeTTL." placeholder:"DURATION"`
-	PublicKey string            `help:"Seal the code with this key, codeferry keygen's. Default: that of the configuration's first sealing key." placeholder:"KEY"`
+	TTL       time.Duration     `name:"ttl" help:"How long the code is valid. Default: the app's codeTTL." placeholder:"DURATION"`
+	PublicKey string            `help:"Seal the code with this public key from codeferry keygen. Default: the public key of the configuration's first sealing key." placeholder:"KEY"`
 	Wait      time.Duration     `help:"Wait this long for the outcome." placeholder:"DURATION"`
 	Timeout   time.Duration     `help:"How long to try to publish." default:"5s"`
-	JSON      bool              `name:"json" help:"Print one JSON object a line."`
+	JSON      bool              `name:"json" help:"Print one JSON object on each line."`
 	serverFlags
 }
 
@@ -37,11 +37,15 @@ func (sendCmd) Help() string {
 	return `Examples:
   codeferry send --channel sms --to +8613012345678 --type SignIn --code 123456 --wait 15s
   codeferry send --channel email --to foo@example.com --type Register --code 123456 --locale zh-CN --json
+  codeferry send --context staging --channel sms --to +8613012345678 --type SignIn --code 123456
 
-Without --wait it ends once the stream has stored the code. With it the exit
-status is 0 only for a code that was sent, 1 for a dead letter, and 3 where no
-outcome came in time: then the code may still be on its way, and codeferry
-status ID tells.`
+Without --wait the command ends when the stream has stored the code. With --wait
+the exit status is 0 only if the code was sent, 1 if it became a dead letter or a
+newer code superseded it, and 3 if there was no final outcome in time. Then the
+code may still be sent, and the command prints how to see its outcome. At the end
+of the wait it asks the stream for a newer code. A user with the role publisher
+may not ask: then the exit status is 3. With or without --wait, it is also 3 if
+NATS did not confirm that it stored the code: it may be sent.` + serverHelp
 }
 
 // Run publishes one code.
@@ -61,15 +65,17 @@ func (c *sendCmd) Run(ctx context.Context, s streams) error {
 	if err != nil {
 		return err
 	}
-	ctx, nc, _, err := c.connect(ctx)
-	if err != nil {
-		return err
-	}
-	defer nc.Close()
-	outcomes := make(chan *nats.Msg, 64)
+	return c.withServer(ctx, func(ctx context.Context, server natsServer) error {
+		return c.publish(ctx, s, server, sealer, subject, m)
+	})
+}
+
+// publish publishes the code, and waits for its outcome if that is asked for.
+func (c *sendCmd) publish(ctx context.Context, s streams, server natsServer, sealer *messages.Sealer, subject messages.Subject, m *messages.SendCode) error {
+	nc, outcomes := server.nc, make(chan *nats.Msg, 64)
 	if c.Wait > 0 {
-		// Listening begins first: the outcome may be quicker than the acknowledgement.
-		sub, err := nc.ChanSubscribe(messages.OutcomeSubject(c.App, subject.Channel, "*"), outcomes)
+		// Subscribe first: the outcome can arrive before the publish's acknowledgement.
+		sub, err := nc.ChanSubscribe(wire.OutcomeSubject(c.App, subject.Channel, "*"), outcomes)
 		if err != nil {
 			return fmt.Errorf("listen for the outcome: %w", err)
 		}
@@ -77,22 +83,30 @@ func (c *sendCmd) Run(ctx context.Context, s streams) error {
 		if err := nc.FlushTimeout(c.Timeout); err != nil {
 			return fmt.Errorf("listen for the outcome: %w", err)
 		}
+		// The server answers in order, so a refusal has arrived.
+		if err := nc.LastError(); errors.Is(err, nats.ErrPermissionViolation) {
+			return &deniedError{cause: err} // nothing is published yet
+		}
 	}
 	p, err := messages.NewPublisher(nc, messages.PublisherOptions{Timeout: c.Timeout, Sealer: sealer})
 	if err != nil {
 		return err
 	}
 	ack, err := p.Publish(ctx, subject, m)
+	if errors.Is(err, messages.ErrInDoubt) {
+		return &exitError{exitNoOutcome, fmt.Errorf("%w; before you send it again, see whether it was sent (%s): %s", err, statusRole, c.command("status", m.ID))}
+	}
 	if err != nil {
-		return explain(ctx, err)
+		return err
 	}
 	if err := c.printAck(s, ack); err != nil || c.Wait <= 0 {
 		return err
 	}
-	return c.await(ctx, s, m.ID, outcomes)
+	w := outcomeWait{cmd: c, streams: s, ack: ack, outcomes: outcomes}
+	return w.until(ctx, server.js, subject)
 }
 
-// sealer returns what seals the code; nil where there is no key.
+// sealer returns the sealer of the code, nil if there is no key.
 func (c *sendCmd) sealer() (*messages.Sealer, error) {
 	if c.PublicKey != "" {
 		key, err := messages.ParsePublicKey(c.PublicKey)
@@ -102,19 +116,22 @@ func (c *sendCmd) sealer() (*messages.Sealer, error) {
 		return messages.NewSealer(key), nil
 	}
 	if c.Config == "" {
-		return nil, nil //nolint:nilnil // published as it is
+		return nil, nil //nolint:nilnil // the code is published unsealed
 	}
-	cfg, err := config.Load(c.Config, config.Env{})
+	cfg, err := c.load(config.Unneeded{})
 	if err != nil || len(cfg.Sealing.Keys) == 0 {
 		return nil, err
 	}
 	return messages.NewSealer(cfg.Sealing.Keys[0].Public()), nil
 }
 
-// check looks at what was typed before anybody is asked.
+// check validates the arguments before the command connects to NATS.
 func (c *sendCmd) check(s messages.Subject, m *messages.SendCode) error {
 	if c.TTL < 0 || c.Wait < 0 || c.Timeout <= 0 {
-		return &exitError{exitUsage, errors.New("--ttl and --wait take a positive duration such as 10m, and so does --timeout")}
+		return &exitError{exitUsage, errors.New("--ttl, --wait and --timeout take a positive duration such as 10m")}
+	}
+	if c.Code == "" && c.Link == "" && len(c.Payload) == 0 {
+		return &exitError{exitUsage, errors.New("give --code, --link or --payload with what the template needs")}
 	}
 	if err := s.Validate(); err != nil {
 		return err
@@ -138,47 +155,19 @@ func (c *sendCmd) payload() messages.Payload {
 func (c *sendCmd) printAck(s streams, ack messages.Ack) error {
 	var err error
 	if c.JSON {
-		err = json.NewEncoder(s.out).Encode(map[string]any{"id": ack.ID, "status": "stored", "sequence": ack.Sequence, "duplicate": ack.Duplicate})
+		err = newJSON(s.out).Encode(map[string]any{"id": ack.ID, "status": "stored", "sequence": ack.Sequence, "duplicate": ack.Duplicate})
 	} else {
 		_, err = fmt.Fprintf(s.out, "%s stored\n", ack.ID)
 	}
 	return err
 }
 
-// await prints a message's outcomes until the last one.
-func (c *sendCmd) await(ctx context.Context, s streams, id string, outcomes <-chan *nats.Msg) error {
-	timer := time.NewTimer(c.Wait)
-	defer timer.Stop()
-	for {
-		select {
-		case <-ctx.Done():
-			return explain(ctx, ctx.Err())
-		case <-timer.C:
-			return &exitError{exitNoOutcome, fmt.Errorf("no outcome within %s; the code may still be on its way: codeferry status %s", c.Wait, id)}
-		case msg := <-outcomes:
-			var o messages.Outcome
-			if json.Unmarshal(msg.Data, &o) != nil || o.ID != id {
-				continue // another message's
-			}
-			if err := printOutcome(s, o, c.JSON); err != nil {
-				return err
-			}
-			switch o.Status {
-			case messages.StatusSent:
-				return nil
-			case messages.StatusDead:
-				return &exitError{code: exitFailed}
-			case messages.StatusRetrying, messages.StatusUnknown, messages.StatusDelivered, messages.StatusUndelivered:
-			}
-		}
-	}
-}
-
 // printOutcome prints an outcome as a line.
 func printOutcome(s streams, o messages.Outcome, asJSON bool) error {
 	if asJSON {
-		return json.NewEncoder(s.out).Encode(o)
+		return newJSON(s.out).Encode(o)
 	}
+	o = shown(o)
 	var b strings.Builder
 	fmt.Fprintf(&b, "%s %s", o.ID, s.paint(o.Status, string(o.Status)))
 	fmt.Fprintf(&b, " %s %s to %s", o.Channel, orDash(string(o.Type)), orDash(o.To))
@@ -191,7 +180,7 @@ func printOutcome(s streams, o messages.Outcome, asJSON bool) error {
 		fmt.Fprintf(&b, ", replay %d", o.Epoch)
 	}
 	if o.RetryAt != nil {
-		fmt.Fprintf(&b, ", again in %s", o.RetryAt.Sub(o.At).Round(10*time.Millisecond))
+		b.WriteString(", " + again(&o))
 	}
 	switch {
 	case o.Reason != "":
@@ -199,11 +188,13 @@ func printOutcome(s streams, o messages.Outcome, asJSON bool) error {
 	case o.Code != "":
 		fmt.Fprintf(&b, " (%s: %s: %s)", o.Class, o.Code, o.Detail)
 	case o.Status == messages.StatusSent:
-		how := o.ProviderID
-		if how == "" {
-			how = o.Detail
+		b.WriteString(" (")
+		for _, how := range []string{o.ProviderID, o.Detail} {
+			if how != "" {
+				b.WriteString(how + ", ")
+			}
 		}
-		fmt.Fprintf(&b, " (%s, %s after it was stored)", how, o.At.Sub(o.StoredAt).Round(time.Millisecond))
+		fmt.Fprintf(&b, "%s after it was stored)", o.At.Sub(o.StoredAt).Round(time.Millisecond))
 	case o.Detail != "":
 		fmt.Fprintf(&b, " (%s)", o.Detail)
 	}

@@ -10,39 +10,26 @@ import (
 	"testing"
 	"time"
 
-	"github.com/nats-io/nats-server/v2/server"
-	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 	"go.uber.org/goleak"
 
 	"github.com/codeferry/codeferry/internal/archive"
 	"github.com/codeferry/codeferry/internal/broker"
+	"github.com/codeferry/codeferry/internal/check"
+	"github.com/codeferry/codeferry/internal/natstest"
 	"github.com/codeferry/codeferry/messages"
+	"github.com/codeferry/codeferry/messages/wire"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 func streams(t *testing.T) jetstream.JetStream {
 	t.Helper()
-	s, err := server.NewServer(&server.Options{Host: "127.0.0.1", Port: server.RANDOM_PORT, JetStream: true, StoreDir: t.TempDir(), NoSigs: true})
+	js, err := jetstream.New(natstest.Start(t).Connect(t))
 	if err != nil {
 		t.Fatal(err)
 	}
-	s.Start()
-	t.Cleanup(func() { s.Shutdown(); s.WaitForShutdown() })
-	if !s.ReadyForConnections(10 * time.Second) {
-		t.Fatal("the server does not start")
-	}
-	nc, err := nats.Connect(s.ClientURL())
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(nc.Close)
-	js, err := jetstream.New(nc)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := broker.Provision(t.Context(), js, messages.StreamOptions{}); err != nil {
+	if err := broker.Provision(t.Context(), js, wire.StreamOptions{}); err != nil {
 		t.Fatal(err)
 	}
 	return js
@@ -55,7 +42,7 @@ func store(t *testing.T, js jetstream.JetStream, letters ...messages.DeadLetter)
 		if err != nil {
 			t.Fatal(err)
 		}
-		if _, err := js.Publish(t.Context(), messages.DeadSubject(d.App, d.Channel, d.Reason), body); err != nil {
+		if _, err := js.Publish(t.Context(), wire.DeadSubject(d.App, d.Channel, d.Reason), body); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -66,7 +53,7 @@ func found(t *testing.T, js jetstream.JetStream, f archive.Filter) string {
 	var ids []string
 	if err := archive.DeadLetters(t.Context(), js, f, func(l archive.Letter) error {
 		if !f.Takes(&l.DeadLetter) {
-			t.Errorf("%+v is found, and not taken", l)
+			t.Errorf("DeadLetters returned %+v, which the filter does not take", l)
 		}
 		ids = append(ids, l.ID)
 		return nil
@@ -77,6 +64,7 @@ func found(t *testing.T, js jetstream.JetStream, f archive.Filter) string {
 }
 
 func TestFilters(t *testing.T) {
+	t.Parallel()
 	js := streams(t)
 	if got := found(t, js, archive.Filter{}); got != "" {
 		t.Errorf("an empty stream has %s", got)
@@ -112,7 +100,7 @@ func TestFilters(t *testing.T) {
 		{archive.Filter{IDs: []string{"c", "nobody", "a"}}, "a c"},
 	} {
 		if got := found(t, js, c.f); got != c.want {
-			t.Errorf("%+v: got %s, want %s", c.f, got, c.want)
+			t.Errorf("filter %+v: got %s, want %s", c.f, got, c.want)
 		}
 	}
 	for n, want := range map[uint32]string{1: "other", 2: "c other", 4: "a b c other", 9: "a b c other"} {
@@ -126,14 +114,16 @@ func TestFilters(t *testing.T) {
 		}
 	}
 	if err := archive.Heads(t.Context(), js, archive.Filter{Code: "c-limited"}, func(l archive.Letter) error {
-		if l.ID != "c" || l.To == "" || l.Attempts != nil || l.Message != nil || !strings.Contains(string(l.Body), `"id":"c"`) {
-			t.Errorf("%+v", l)
-		}
+		check.Equal(t, "the id", l.ID, "c")
+		check.True(t, "the address is set", l.To != "", l)
+		check.True(t, "it has no attempts", l.Attempts == nil, l.Attempts)
+		check.True(t, "it has no decoded message", l.Message == nil, l.Message)
+		check.True(t, "the body has the message", strings.Contains(string(l.Body), `"id":"c"`), string(l.Body))
 		return nil
 	}); err != nil {
 		t.Fatal(err)
 	}
-	// Removed to the last one, and nobody waits for more.
+	// When all are removed, a read does not wait for more.
 	remover, err := archive.NewRemover(t.Context(), js)
 	if err != nil {
 		t.Fatal(err)
@@ -154,8 +144,9 @@ func TestFilters(t *testing.T) {
 	}
 }
 
-// TestNewestLooksFarBack: what is wanted may be far behind what is newest.
+// TestNewestLooksFarBack: the wanted dead letters may be far older than the newest one.
 func TestNewestLooksFarBack(t *testing.T) {
+	t.Parallel()
 	js := streams(t)
 	for i := range 300 {
 		d := messages.DeadLetter{ID: fmt.Sprint(i), App: "default", Channel: messages.SMS, Reason: messages.ReasonRejected}
@@ -165,12 +156,18 @@ func TestNewestLooksFarBack(t *testing.T) {
 		store(t, js, d)
 	}
 	letters, more, err := archive.Newest(t.Context(), js, archive.Filter{Code: "rare"}, 2)
-	if err != nil || more || len(letters) != 1 || letters[0].ID != "7" {
-		t.Errorf("%v %t %v", letters, more, err)
+	if err != nil {
+		t.Fatal(err)
 	}
+	check.Equal(t, "more", more, false)
+	if len(letters) != 1 {
+		t.Fatalf("got %d dead letters, want 1", len(letters))
+	}
+	check.Equal(t, "the id", letters[0].ID, "7")
 }
 
 func TestEachEndsWithTheFirstError(t *testing.T) {
+	t.Parallel()
 	js := streams(t)
 	for i := range 50 {
 		store(t, js, messages.DeadLetter{ID: fmt.Sprint(i), App: "default", Channel: messages.SMS, Reason: messages.ReasonRejected})
@@ -183,7 +180,10 @@ func TestEachEndsWithTheFirstError(t *testing.T) {
 		}
 		return nil
 	})
-	if !errors.Is(err, broken) || calls.Load() > 10 {
-		t.Errorf("%v after %d calls", err, calls.Load())
+	if !errors.Is(err, broken) {
+		t.Errorf("the error is %v, want %v", err, broken)
+	}
+	if n := calls.Load(); n > 10 {
+		t.Errorf("f was called %d times, want at most 10", n)
 	}
 }

@@ -13,28 +13,33 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 
 	"github.com/codeferry/codeferry/messages"
+	"github.com/codeferry/codeferry/messages/wire"
 )
 
-// Filter says which dead letters are wanted; what is empty takes any.
+// Filter says which dead letters are wanted. An empty field takes any.
 type Filter struct {
-	IDs       []string
+	// IDs are the publisher's. A dead letter whose id showed the recipient holds a hash of it,
+	// and is taken, too.
+	IDs []string
+	// Key is the subject's. A letter has none if that showed the recipient.
+	Key       string
 	App       string
 	Channel   messages.Channel
 	Type      messages.Type
 	Reason    messages.Reason
 	Connector string
 	Code      string
-	// To is a whole address. Letters hold masked ones: without ToHashes, others with
-	// the same mask are taken too.
+	// To is a whole address. Dead letters hold masked ones: without ToHashes, the filter
+	// also takes other addresses with the same mask.
 	To string
-	// ToHashes are the address's hashes by each key (messages.PrivateKey.Lookup).
+	// ToHashes are the address's hashes by each key (wire.PrivateKey.Lookup).
 	ToHashes []string
-	// Since and Until bound when the message became a dead letter: from Since on,
-	// and before Until.
+	// Since and Until limit the time at which the message became a dead letter: at or
+	// after Since, and before Until.
 	Since, Until time.Time
 }
 
-// Takes tells whether the filter takes a letter.
+// Takes reports whether the filter takes a dead letter.
 func (f Filter) Takes(d *messages.DeadLetter) bool {
 	switch {
 	case f.App != "" && f.App != d.App,
@@ -43,32 +48,41 @@ func (f Filter) Takes(d *messages.DeadLetter) bool {
 		f.Type != "" && f.Type.Canonical() != d.Type,
 		f.Connector != "" && f.Connector != d.Connector,
 		f.Code != "" && f.Code != d.Code,
-		f.To != "" && len(f.ToHashes) == 0 && messages.Mask(f.To) != d.To,
+		f.Key != "" && f.Key != KeyOf(d),
+		f.To != "" && len(f.ToHashes) == 0 && !FitsMask(f.To, d.To),
 		len(f.ToHashes) > 0 && !slices.Contains(f.ToHashes, d.ToHash),
 		!f.Since.IsZero() && d.DeadAt.Before(f.Since),
 		!f.Until.IsZero() && !d.DeadAt.Before(f.Until):
 		return false
 	}
-	return len(f.IDs) == 0 || slices.Contains(f.IDs, d.ID)
+	return len(f.IDs) == 0 || slices.ContainsFunc(f.IDs, func(id string) bool { return SameID(id, d.ID) })
+}
+
+// KeyOf returns the key of a dead letter's subject; none if that showed the recipient.
+func KeyOf(d *messages.DeadLetter) string {
+	s, err := wire.ParseSubject(d.Subject)
+	if err != nil || s.Key == wire.HiddenKey {
+		return ""
+	}
+	return s.Key
 }
 
 // Letter is a dead letter, and its place in CODEFERRY_DEAD.
 type Letter struct {
 	messages.DeadLetter
 	Place uint64
-	// Body is its message as it is stored, where it was read by Heads or Each.
+	// Body is its message as it is stored, if Heads or Each read it.
 	Body []byte
 }
 
-// DeadLetters calls f with every dead letter that the filter takes, oldest
-// first. It blocks until all are read that were there at the beginning; an error
-// of f ends it.
+// DeadLetters calls f with every dead letter that the filter takes, oldest first. It blocks
+// until it has read all that were stored when it began; an error of f ends it.
 func DeadLetters(ctx context.Context, js jetstream.JetStream, want Filter, f func(Letter) error) error {
 	return deadLetters(ctx, js, want, 0, whole, f)
 }
 
-// Heads is DeadLetters without the letters' attempts, and with their messages as
-// bytes: a third of the work where there are many.
+// Heads is DeadLetters without the dead letters' attempts, and with their messages as bytes.
+// For many dead letters it takes a third of the work.
 func Heads(ctx context.Context, js jetstream.JetStream, want Filter, f func(Letter) error) error {
 	return deadLetters(ctx, js, want, 0, head, f)
 }
@@ -95,14 +109,14 @@ type skipped struct{}
 func (skipped) UnmarshalJSON([]byte) error { return nil }
 
 func deadLetters(ctx context.Context, js jetstream.JetStream, want Filter, first uint64, decode func([]byte, *Letter) error, f func(Letter) error) error {
-	subject := messages.DeadSubject(orAny(want.App), messages.Channel(orAny(string(want.Channel))), messages.Reason(orAny(string(want.Reason))))
+	subject := wire.DeadSubject(orAny(want.App), messages.Channel(orAny(string(want.Channel))), messages.Reason(orAny(string(want.Reason))))
 	cfg := jetstream.OrderedConsumerConfig{FilterSubjects: []string{subject}}
 	if first > 0 {
 		cfg.DeliverPolicy, cfg.OptStartSeq = jetstream.DeliverByStartSequencePolicy, first
 	} else {
 		from(&cfg, want.Since)
 	}
-	return read(ctx, js, messages.DeadName, cfg, func(seq uint64, subject string, data []byte) error {
+	return read(ctx, js, wire.DeadName, cfg, func(seq uint64, subject string, data []byte) error {
 		l := Letter{Place: seq}
 		if err := decode(data, &l); err != nil {
 			l = Letter{DeadLetter: unreadable(subject), Place: seq}
@@ -114,10 +128,10 @@ func deadLetters(ctx context.Context, js jetstream.JetStream, want Filter, first
 	})
 }
 
-// unreadable stands for what somebody has put among the dead letters: it can be seen
-// and erased.
+// unreadable stands for something else that somebody has stored among the dead letters, so
+// that it can be listed and erased.
 func unreadable(subject string) messages.DeadLetter {
-	d := messages.DeadLetter{Detail: "what is stored here is no dead letter"}
+	d := messages.DeadLetter{Detail: "what is stored here is not a dead letter"}
 	if tokens := strings.Split(subject, "."); len(tokens) > 4 {
 		d.App, d.Channel, d.Reason = tokens[2], messages.Channel(tokens[3]), messages.Reason(tokens[4])
 	}
@@ -134,9 +148,9 @@ func orAny(token string) string {
 // Newest returns the newest n dead letters that the filter takes, oldest first,
 // and whether there are more. It reads no more of the stream than it has to.
 func Newest(ctx context.Context, js jetstream.JetStream, want Filter, n uint32) (letters []Letter, more bool, err error) {
-	s, err := js.Stream(ctx, messages.DeadName)
+	s, err := js.Stream(ctx, wire.DeadName)
 	if err != nil {
-		return nil, false, fmt.Errorf("the stream %s can't be read; create it with `codeferry provision`, or start a worker: %w", messages.DeadName, err)
+		return nil, false, unread(wire.DeadName, err)
 	}
 	state := s.CachedInfo().State
 	for window := 10 * uint64(n); ; window *= 10 {
@@ -157,9 +171,8 @@ func Newest(ctx context.Context, js jetstream.JetStream, want Filter, n uint32) 
 	}
 }
 
-// Each is Heads with several calls of f at a time.
-// ctx and the first error end it, once the calls under way have returned; what f
-// may not leave half done it does without ctx.
+// Each is Heads with several calls of f at a time. It ends with ctx or with the first error,
+// after the running calls have returned. If f must not stop halfway, it must not use ctx.
 func Each(ctx context.Context, js jetstream.JetStream, want Filter, workers int, f func(context.Context, Letter) error) error {
 	ctx, stop := context.WithCancelCause(ctx)
 	defer stop(nil)
@@ -190,31 +203,31 @@ func Each(ctx context.Context, js jetstream.JetStream, want Filter, workers int,
 	return err
 }
 
-// Remover takes dead letters away.
+// Remover deletes dead letters.
 type Remover struct{ stream jetstream.Stream }
 
-// NewRemover looks for the stream.
+// NewRemover opens the stream of the dead letters.
 func NewRemover(ctx context.Context, js jetstream.JetStream) (*Remover, error) {
-	s, err := js.Stream(ctx, messages.DeadName)
+	s, err := js.Stream(ctx, wire.DeadName)
 	if err != nil {
-		return nil, fmt.Errorf("open %s: %w", messages.DeadName, err)
+		return nil, fmt.Errorf("open %s: %w", wire.DeadName, err)
 	}
 	return &Remover{s}, nil
 }
 
-// Remove takes a letter away. One that is gone already is none to miss.
+// Remove deletes a dead letter. It is not an error if it is gone already.
 func (r *Remover) Remove(ctx context.Context, l Letter) error {
 	return r.gone(ctx, l, r.stream.DeleteMsg(ctx, l.Place))
 }
 
-// Erase takes a letter away and has the server overwrite it on the disk first,
-// which takes it a hundred times as long.
+// Erase deletes a dead letter, and the server overwrites it on the disk first. That takes a
+// hundred times as long.
 func (r *Remover) Erase(ctx context.Context, l Letter) error {
 	return r.gone(ctx, l, r.stream.SecureDeleteMsg(ctx, l.Place))
 }
 
-// gone tells whether a letter is there no more. The server has one error for a
-// delete that fails and for one that has nothing to do.
+// gone reports whether a dead letter is already deleted. The server has the same error for a
+// delete that fails and for one that finds nothing.
 func (r *Remover) gone(ctx context.Context, l Letter, err error) error {
 	if err == nil {
 		return nil
@@ -222,5 +235,5 @@ func (r *Remover) gone(ctx context.Context, l Letter, err error) error {
 	if _, missing := r.stream.GetMsg(ctx, l.Place); errors.Is(missing, jetstream.ErrMsgNotFound) {
 		return nil
 	}
-	return fmt.Errorf("take the dead letter of %s away: %w", l.ID, err)
+	return fmt.Errorf("delete the dead letter of %s: %w", l.ID, err)
 }

@@ -1,6 +1,6 @@
-// Package bench measures a worker: how many messages a second it settles, what one
-// costs, and how long one takes to the provider. The worker is the real one, NATS too;
-// the provider answers in this process after a given time.
+// Package bench measures a worker: how many messages a second it settles, how much each
+// costs, and how long each takes to the provider. The worker and NATS are real; the provider
+// answers in this process after a given time.
 package bench
 
 import (
@@ -19,6 +19,7 @@ import (
 	"github.com/codeferry/codeferry/config"
 	"github.com/codeferry/codeferry/internal/broker"
 	"github.com/codeferry/codeferry/messages"
+	"github.com/codeferry/codeferry/messages/wire"
 	"github.com/codeferry/codeferry/sender"
 	"github.com/codeferry/codeferry/sender/aliyun"
 	"github.com/codeferry/codeferry/sender/aliyundm"
@@ -26,35 +27,36 @@ import (
 	"github.com/codeferry/codeferry/worker"
 )
 
-// Options say what is measured.
+// Options say what to measure.
 type Options struct {
-	// NATS is the server's URL; it must hold no streams of codeferry's, which are made
-	// for the run and deleted after it. Default: an embedded server with a store of its
-	// own, which syncs each write.
-	NATS string
+	// NATS is the server. It must hold no codeferry streams: Run makes them, and deletes
+	// them at the end. Default: with an empty URL, an embedded server with its own
+	// store, which syncs each write.
+	NATS broker.Target
 	// Replicas of the streams. Default: 1.
 	Replicas int
-	// Channel is what is sent. Default: sms.
+	// Channel is the channel of the messages. Default: sms.
 	Channel messages.Channel
-	// Messages is how many. Default: 20000.
+	// Messages is the number of messages. Default: 20000.
 	Messages int
 	// Concurrency is the worker's. Default: 64.
 	Concurrency int
 	// Claims is the worker's. Default: auto.
 	Claims config.Claims
-	// Rate publishes so many messages a second to a worker that runs. Default: 0, a
-	// worker that starts before a backlog.
+	// Rate is the number of messages a second that are published while the worker runs.
+	// Default: 0, which publishes all before the worker starts.
 	Rate int
 	// Latency is how long the provider takes. Default: 0.
 	Latency time.Duration
-	// Faults is the share of requests that the provider answers by 503: whether it has
-	// accepted the message is not known then. Default: 0.
+	// Faults is the share of requests that the provider answers with 503, which leaves the
+	// message in doubt. Default: 0.
 	Faults float64
-	// Seed decides which ones.
+	// Seed decides which requests these are.
 	Seed uint64
 	// Sealed encrypts the messages.
 	Sealed bool
-	// Progress hears how many messages of how many are settled. Default: nobody does.
+	// Progress is called with the number of settled messages and the total. Default: no
+	// call.
 	Progress func(n, total int)
 }
 
@@ -80,14 +82,14 @@ func (o Options) withDefaults() Options {
 	return o
 }
 
-// ErrInUse says that the server has streams of codeferry's already.
-var ErrInUse = errors.New("this NATS has codeferry's streams already; a measurement would send what waits there, and delete them. Use a server of its own, or leave --nats out")
+// ErrInUse says that the server already has codeferry streams.
+var ErrInUse = errors.New("this NATS has codeferry's streams already; a measurement would send the messages that wait there, and delete the streams. Use a separate server, or leave --nats out")
 
 // Run measures. It blocks until every message is settled, or ctx ends.
 func Run(ctx context.Context, o Options) (report *Report, err error) {
 	o = o.withDefaults()
-	url := o.NATS
-	if url == "" {
+	target := o.NATS
+	if target.URL == "" {
 		dir, err := os.MkdirTemp("", "codeferry-bench-")
 		if err != nil {
 			return nil, fmt.Errorf("make a temporary directory: %w", err)
@@ -98,24 +100,24 @@ func Run(ctx context.Context, o Options) (report *Report, err error) {
 			return nil, err
 		}
 		defer server.Stop()
-		url = server.URL()
+		target = broker.Target{URL: server.URL(), Name: target.Name}
 	}
-	nc, err := broker.Connect(broker.Target{URL: url, Name: "codeferry bench"}, zerolog.Nop())
+	nc, err := broker.Connect(ctx, target, zerolog.Nop())
 	if err != nil {
 		return nil, err
 	}
 	defer nc.Close()
-	js, err := jetstream.New(nc)
+	js, err := broker.JetStream(nc, target)
 	if err != nil {
-		return nil, fmt.Errorf("JetStream: %w", err)
+		return nil, err
 	}
-	if _, err := js.Stream(ctx, messages.StreamName); !errors.Is(err, jetstream.ErrStreamNotFound) {
+	if _, err := js.Stream(ctx, wire.StreamName); !errors.Is(err, jetstream.ErrStreamNotFound) {
 		if err == nil {
 			err = ErrInUse
 		}
 		return nil, err
 	}
-	streams := messages.StreamOptions{Replicas: o.Replicas}
+	streams := wire.StreamOptions{Replicas: o.Replicas}
 	if err := broker.Provision(ctx, js, streams); err != nil {
 		return nil, err
 	}
@@ -130,24 +132,24 @@ func Run(ctx context.Context, o Options) (report *Report, err error) {
 	return r.measure(ctx)
 }
 
-// deleteStreams deletes what was made for the run.
+// deleteStreams deletes the streams that were made for the run.
 func deleteStreams(ctx context.Context, js jetstream.JetStream) error {
 	ctx, cancel := context.WithTimeout(ctx, time.Minute)
 	defer cancel()
 	var failed error
-	for _, name := range []string{messages.StreamName, messages.OutcomesName, messages.DeadName, "KV_" + messages.LedgerName} {
+	for _, name := range []string{wire.StreamName, wire.OutcomesName, wire.DeadName, "KV_" + wire.LedgerName} {
 		failed = errors.Join(failed, js.DeleteStream(ctx, name))
 	}
 	return failed
 }
 
-// run is a measurement on its way.
+// run is a measurement in progress.
 type run struct {
 	o        Options
 	nc       *nats.Conn
 	js       jetstream.JetStream
 	provider *provider
-	streams  messages.StreamOptions
+	streams  wire.StreamOptions
 
 	publisher *messages.Publisher
 	worker    *worker.Worker
@@ -155,12 +157,12 @@ type run struct {
 
 // prepare makes the worker and the publisher.
 func (r *run) prepare() error {
-	key, err := messages.GenerateKey()
+	key, err := wire.GenerateKey()
 	if err != nil {
 		return err
 	}
 	cfg := r.config()
-	cfg.Sealing.Keys = []messages.PrivateKey{key}
+	cfg.Sealing.Keys = []wire.PrivateKey{key}
 	po := messages.PublisherOptions{Timeout: time.Minute}
 	if r.o.Sealed {
 		po.Sealer = messages.NewSealer(key.Public())
@@ -169,18 +171,18 @@ func (r *run) prepare() error {
 		return err
 	}
 	r.worker, err = worker.New(worker.Options{
-		Conn: r.nc, Config: cfg, Log: zerolog.Nop(),
+		Conn: r.nc, JetStream: r.js, Config: cfg, Log: zerolog.Nop(),
 		Ensure: func(ctx context.Context) error { return broker.Ensure(ctx, r.js, r.streams) },
 	})
 	return err
 }
 
-// config has one connector for each channel, which call the provider.
+// config has one connector for each channel; both call the provider.
 func (r *run) config() *config.Config {
 	account := aliyun.Account{AccessKeyID: sender.NewSecret("bench"), AccessKeySecret: sender.NewSecret("bench"), Endpoint: r.provider.url}
 	mail := &aliyundm.Config{Account: account, AccountName: "no-reply@mail.example.com"}
 	sms := &aliyunsms.Config{Account: account, SignName: "Example"}
-	for _, t := range messages.RequiredTypes() {
+	for _, t := range sender.RequiredTypes() {
 		mail.Templates = append(mail.Templates, sender.MailTemplate{UsageType: t, Subject: "Your code", Content: "<p>Your code is <b>{{code}}</b>. It is good for 10 minutes.</p>"})
 		sms.Templates = append(sms.Templates, aliyunsms.Template{UsageType: t, TemplateCode: aliyunsms.TemplateCode{China: "SMS_123456789", Overseas: "SMS_123456789"}})
 	}
@@ -191,7 +193,7 @@ func (r *run) config() *config.Config {
 		"sms":  {Type: "aliyun-sms", OnDoubt: config.Resend, AskGrace: config.DefaultAskGrace, Settings: sms},
 	}
 	cfg.Worker.Concurrency, cfg.Worker.Claims = r.o.Concurrency, r.o.Claims
-	cfg.Worker.Patience = time.Hour // a backlog is worked off in its order
+	cfg.Worker.Patience = time.Hour // a backlog is sent in order
 	return cfg
 }
 
@@ -218,7 +220,7 @@ func (r *run) measure(ctx context.Context) (*Report, error) {
 	runtime.GC()
 	before, began := take(), time.Now()
 	start()
-	defer func() { _ = end() }() // it has said so where it mattered
+	defer func() { _ = end() }() // its error was returned before, if it mattered
 	if r.o.Rate > 0 {
 		if err := r.publish(ctx); err != nil {
 			return nil, err
@@ -234,7 +236,7 @@ func (r *run) measure(ctx context.Context) (*Report, error) {
 	return r.report(ctx, took, after.since(before))
 }
 
-// publish publishes all messages, at the rate where there is one.
+// publish publishes all messages, at the rate if one is set.
 func (r *run) publish(ctx context.Context) error {
 	var tick <-chan time.Time
 	if r.o.Rate > 0 {
@@ -242,7 +244,7 @@ func (r *run) publish(ctx context.Context) error {
 		defer ticker.Stop()
 		tick = ticker.C
 	}
-	waiting := make([]*messages.Pending, 0, r.o.Messages)
+	waiting := make([]messages.Pending, 0, r.o.Messages)
 	for i := range r.o.Messages {
 		if tick != nil {
 			select {
@@ -272,12 +274,12 @@ func (r *run) publish(ctx context.Context) error {
 	return nil
 }
 
-// settled waits until the stream holds nothing any more. It looks seldom while there
-// is much left: the looking costs too.
+// settled waits until the stream is empty. While many messages are left it checks rarely,
+// because each check has a cost too.
 func (r *run) settled(ctx context.Context) error {
 	const seldom, often = 100 * time.Millisecond, 10 * time.Millisecond
 	for {
-		s, err := r.js.Stream(ctx, messages.StreamName)
+		s, err := r.js.Stream(ctx, wire.StreamName)
 		if err != nil {
 			return fmt.Errorf("look at the stream: %w", err)
 		}
@@ -301,7 +303,7 @@ func (r *run) settled(ctx context.Context) error {
 }
 
 func (r *run) report(ctx context.Context, took time.Duration, used usage) (*Report, error) {
-	dead, err := r.js.Stream(ctx, messages.DeadName)
+	dead, err := r.js.Stream(ctx, wire.DeadName)
 	if err != nil {
 		return nil, fmt.Errorf("look at the dead letters: %w", err)
 	}

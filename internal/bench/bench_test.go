@@ -2,17 +2,21 @@ package bench_test
 
 import (
 	"errors"
+	"math"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/nats-io/nats.go/jetstream"
-	"github.com/rs/zerolog"
 	"go.uber.org/goleak"
 
 	"github.com/codeferry/codeferry/internal/bench"
 	"github.com/codeferry/codeferry/internal/broker"
+	"github.com/codeferry/codeferry/internal/check"
+	"github.com/codeferry/codeferry/internal/testmain"
+	"github.com/codeferry/codeferry/internal/testrig"
 	"github.com/codeferry/codeferry/messages"
+	"github.com/codeferry/codeferry/messages/wire"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -31,12 +35,15 @@ func TestRunCountsWhatWasSettled(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if r.Messages != o.Messages || r.Sent != o.Messages || r.Dead != 0 || r.Twice != 0 || last != o.Messages || r.PerSecond <= 0 {
-				t.Errorf("%+v", r)
-			}
-			if r.P50MS <= 0 || r.P99MS < r.P50MS || r.MaxMS < r.P99MS || r.CPUMicros <= 0 {
-				t.Errorf("%+v", r)
-			}
+			check.Equal(t, "Messages", r.Messages, o.Messages)
+			check.Equal(t, "Sent", r.Sent, o.Messages)
+			check.Equal(t, "Dead", r.Dead, 0)
+			check.Equal(t, "Twice", r.Twice, 0)
+			check.Equal(t, "the last progress", last, o.Messages)
+			check.True(t, "PerSecond > 0", r.PerSecond > 0, r.PerSecond)
+			check.True(t, "P50MS > 0", r.P50MS > 0, r.P50MS)
+			check.True(t, "P50MS <= P99MS <= MaxMS", r.P50MS <= r.P99MS && r.P99MS <= r.MaxMS, r)
+			check.True(t, "CPUMicros > 0", r.CPUMicros > 0, r.CPUMicros)
 			if faulty := o.Faults > 0; faulty != (r.Requests > r.Messages) {
 				t.Errorf("%d requests for %d messages", r.Requests, r.Messages)
 			}
@@ -47,64 +54,62 @@ func TestRunCountsWhatWasSettled(t *testing.T) {
 	}
 }
 
-// TestRunTouchesNobodysStreams: a server that has codeferry's streams may hold codes
-// that people wait for.
+// TestRunTouchesNobodysStreams: Run refuses a server that has codeferry's streams, because
+// they may hold codes that people wait for.
 func TestRunTouchesNobodysStreams(t *testing.T) {
-	server, err := broker.Start(broker.Options{Dir: t.TempDir(), Listen: "127.0.0.1:0", Log: zerolog.Nop()})
+	server := testrig.Server(t)
+	js, err := jetstream.New(testrig.Connect(t, server.URL()))
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer server.Stop()
-	nc, err := broker.Connect(broker.Target{URL: server.URL(), Name: "test"}, zerolog.Nop())
-	if err != nil {
+	if _, err := bench.Run(t.Context(), bench.Options{NATS: broker.Target{URL: server.URL()}, Messages: 10}); err != nil {
 		t.Fatal(err)
 	}
-	defer nc.Close()
-	js, err := jetstream.New(nc)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if _, err := bench.Run(t.Context(), bench.Options{NATS: server.URL(), Messages: 10}); err != nil {
-		t.Fatal(err)
-	}
-	if _, err := js.Stream(t.Context(), messages.StreamName); !errors.Is(err, jetstream.ErrStreamNotFound) {
+	if _, err := js.Stream(t.Context(), wire.StreamName); !errors.Is(err, jetstream.ErrStreamNotFound) {
 		t.Errorf("after a run: %v", err)
 	}
-	if err := broker.Provision(t.Context(), js, messages.StreamOptions{}); err != nil {
+	if err := broker.Provision(t.Context(), js, wire.StreamOptions{}); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := bench.Run(t.Context(), bench.Options{NATS: server.URL(), Messages: 10}); !errors.Is(err, bench.ErrInUse) {
+	if _, err := bench.Run(t.Context(), bench.Options{NATS: broker.Target{URL: server.URL()}, Messages: 10}); !errors.Is(err, bench.ErrInUse) {
 		t.Errorf("over streams that are there: %v", err)
 	}
-	if _, err := js.Stream(t.Context(), messages.StreamName); err != nil {
+	if _, err := js.Stream(t.Context(), wire.StreamName); err != nil {
 		t.Errorf("the stream has gone: %v", err)
 	}
 }
 
-// TestAllocationsAMessage bounds what a message costs the whole process: publisher,
-// server, worker and provider. Allocations are stable where times are not, but for
-// what is done once in a while; a change that adds a fifth to them is seen here.
+// TestAllocationsAMessage limits the allocations for each message in the whole process:
+// publisher, server, worker and provider. Unlike times, allocations are stable, except for
+// work that is done only from time to time. A change that adds a fifth to them fails here.
 func TestAllocationsAMessage(t *testing.T) {
-	if raceEnabled {
+	if testmain.Race {
 		t.Skip("the race detector allocates too")
 	}
 	for name, c := range map[string]struct {
 		o     bench.Options
 		bound float64
 	}{
-		"SMS":         {bench.Options{Messages: 3000, Claims: "off"}, 205},
-		"SMS, claims": {bench.Options{Messages: 3000, Claims: "on"}, 345},
-		"mail":        {bench.Options{Messages: 3000, Claims: "off", Channel: messages.Email}, 255},
+		"SMS":         {bench.Options{Messages: 3000, Claims: "off"}, 200},
+		"SMS, claims": {bench.Options{Messages: 3000, Claims: "on"}, 310},
+		"mail":        {bench.Options{Messages: 3000, Claims: "off", Channel: messages.Email}, 245},
 	} {
 		t.Run(name, func(t *testing.T) {
-			r, err := bench.Run(t.Context(), c.o)
-			if err != nil {
-				t.Fatal(err)
+			// A busy machine adds allocations, such as timers and larger batches, and takes none
+			// away: the least of a few runs is the message's own.
+			const runs = 4
+			least := math.Inf(1)
+			for range runs {
+				r, err := bench.Run(t.Context(), c.o)
+				if err != nil {
+					t.Fatal(err)
+				}
+				t.Logf("%.0f allocations, %.1f KiB", r.Allocs, r.Bytes/1024)
+				if least = min(least, r.Allocs); least <= c.bound {
+					return
+				}
 			}
-			t.Logf("%.0f allocations, %.1f KiB", r.Allocs, r.Bytes/1024)
-			if r.Allocs > c.bound {
-				t.Errorf("%.0f allocations a message, and the bound is %.0f", r.Allocs, c.bound)
-			}
+			t.Errorf("%.0f allocations for each message in the best of %d runs, want at most %.0f", least, runs, c.bound)
 		})
 	}
 }

@@ -8,7 +8,7 @@ import (
 )
 
 // BenchmarkDrain drains a backlog, with publisher, server, worker and provider in one
-// process: what a profile of the whole is taken from.
+// process, so that a profile shows all of them.
 func BenchmarkDrain(b *testing.B) {
 	for _, c := range messages.Channels() {
 		b.Run(string(c), func(b *testing.B) {

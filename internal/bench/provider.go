@@ -1,9 +1,7 @@
 package bench
 
 import (
-	"io"
 	"math/rand/v2"
-	"net/http"
 	"net/http/httptest"
 	"net/url"
 	"slices"
@@ -11,10 +9,11 @@ import (
 	"strings"
 	"sync"
 	"time"
+
+	fakealiyun "github.com/codeferry/codeferry/internal/fakes/aliyun"
 )
 
-// provider answers as Aliyun does, after a given time and without checking much: it is
-// not what is measured.
+// provider is a fake Aliyun that knows when each message was published, and counts.
 type provider struct {
 	o      Options
 	server *httptest.Server
@@ -22,7 +21,8 @@ type provider struct {
 
 	mu     sync.Mutex
 	random *rand.Rand
-	// at is when each message was published, and arrived when its first request came.
+	// at holds the times at which each message was published, and arrived those of its first
+	// accepted request.
 	at, arrived []time.Time
 	requests    int
 	twice       int
@@ -33,62 +33,28 @@ func newProvider(o Options) *provider {
 		o: o, random: rand.New(rand.NewPCG(o.Seed, 0)), //nolint:gosec // it has to be repeatable
 		at: make([]time.Time, o.Messages), arrived: make([]time.Time, o.Messages),
 	}
-	p.server = httptest.NewServer(http.HandlerFunc(p.serve))
+	p.server = httptest.NewServer(&fakealiyun.Quick{Latency: o.Latency, Take: p.take})
 	p.url = p.server.URL
 	return p
 }
 
 func (p *provider) close() { p.server.Close() }
 
-// published takes note of when a message was published.
+// published records when a message was published.
 func (p *provider) published(i int) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.at[i] = time.Now()
 }
 
-const (
-	accepted = `{"Message":"OK","RequestId":"873043ac-bcda-44db-9052-2e204c6ed20f","BizId":"607300000000000000^0","Code":"OK","EnvId":"600000004000000001"}`
-	notFound = `{"Message":"OK","RequestId":"873043ac-bcda-44db-9052-2e204c6ed20f","Code":"OK","TotalCount":"0","SmsSendDetailDTOs":{"SmsSendDetailDTO":[]}}`
-	faulty   = `{"Message":"try again","RequestId":"873043ac-bcda-44db-9052-2e204c6ed20f","Code":"ServiceUnavailable"}`
-)
-
-func (p *provider) serve(w http.ResponseWriter, r *http.Request) {
-	now := time.Now()
-	body, err := io.ReadAll(r.Body)
-	if err != nil {
-		return
-	}
-	w.Header().Set("Content-Type", "application/json")
-	if strings.Contains(r.URL.RawQuery, "Action=QuerySendDetails") {
-		_, _ = io.WriteString(w, notFound)
-		return
-	}
-	fails := p.take(index(string(body)), now)
-	if p.o.Latency > 0 {
-		timer := time.NewTimer(p.o.Latency)
-		defer timer.Stop()
-		select {
-		case <-timer.C:
-		case <-r.Context().Done():
-			return
-		}
-	}
-	if fails {
-		w.WriteHeader(http.StatusServiceUnavailable)
-		_, _ = io.WriteString(w, faulty)
-		return
-	}
-	_, _ = io.WriteString(w, accepted)
-}
-
-// take takes note of a request, and decides whether it fails.
-func (p *provider) take(i int, now time.Time) (fails bool) {
+// take records a request, and decides whether to accept it.
+func (p *provider) take(form string) bool {
+	i, now := index(form), time.Now()
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.requests++
 	if p.o.Faults > 0 && p.random.Float64() < p.o.Faults {
-		return true
+		return false
 	}
 	switch {
 	case i < 0 || i >= len(p.arrived):
@@ -97,10 +63,10 @@ func (p *provider) take(i int, now time.Time) (fails bool) {
 	default:
 		p.twice++
 	}
-	return false
+	return true
 }
 
-// index returns a message's number by its recipient, and -1 where that is none.
+// index returns the number of a message by its recipient, or -1 for any other recipient.
 func index(form string) int {
 	for _, name := range []string{"PhoneNumbers=1", "ToAddress=u"} {
 		if _, rest, ok := strings.Cut(form, name); ok {
@@ -114,7 +80,7 @@ func index(form string) int {
 	return -1
 }
 
-// fill puts into a report what came to the provider.
+// fill adds the provider's counts and times to a report.
 func (p *provider) fill(r *Report) {
 	p.mu.Lock()
 	defer p.mu.Unlock()

@@ -9,8 +9,8 @@ import (
 	"github.com/codeferry/codeferry/messages"
 )
 
-// Report is what was measured. CPU, allocations and bytes are those of the whole
-// process, with the provider and, where it is embedded, the server.
+// Report holds the results. CPU, allocations and bytes are those of the whole process,
+// including the provider and the server, if it is embedded.
 type Report struct {
 	Channel     messages.Channel `json:"channel"`
 	Concurrency int              `json:"concurrency"`
@@ -20,24 +20,24 @@ type Report struct {
 	Sealed      bool             `json:"sealed,omitempty"`
 	Seed        uint64           `json:"seed"`
 
-	// Messages is how many the stream acknowledged; each is settled: Sent by the
-	// provider's word, or Dead.
+	// Messages is the number that the stream acknowledged. Each is settled: Sent, as the
+	// provider counts, or Dead.
 	Messages int `json:"messages"`
 	Sent     int `json:"sent"`
 	Dead     int `json:"dead"`
-	// Requests is how many sends the provider was asked for; Twice is how often it
-	// accepted a message that it had accepted before.
+	// Requests is the number of send requests to the provider; Twice is how often it
+	// accepted a message again.
 	Requests int `json:"requests"`
 	Twice    int `json:"twice"`
 
 	Seconds   float64 `json:"seconds"`
 	PerSecond float64 `json:"perSecond"`
-	// CPUMicros, Allocs and Bytes are a message's.
+	// CPUMicros, Allocs and Bytes are for each message.
 	CPUMicros float64 `json:"cpuMicros"`
 	Allocs    float64 `json:"allocs"`
 	Bytes     float64 `json:"bytes"`
-	// P50MS and the others are from the publishing to the provider's first accepted
-	// request, in milliseconds. Of a backlog it is mostly the time in the queue.
+	// P50MS and the others are the time from the publish to the provider's first accepted
+	// request, in milliseconds. For a backlog this is mostly the time in the queue.
 	P50MS float64 `json:"p50Ms"`
 	P90MS float64 `json:"p90Ms"`
 	P99MS float64 `json:"p99Ms"`
@@ -57,10 +57,18 @@ func (r *Report) quantile(share float64) float64 {
 	return milliseconds(r.took[max(0, int(math.Ceil(share*float64(len(r.took))))-1)])
 }
 
+// counted returns a number and a noun: 1 slot, 2 slots.
+func counted(n int, noun string) string {
+	if n != 1 {
+		noun += "s"
+	}
+	return fmt.Sprintf("%d %s", n, noun)
+}
+
 // String returns the figures, and a histogram of the times.
 func (r *Report) String() string {
 	var b strings.Builder
-	fmt.Fprintf(&b, "%d messages by %s, %d slots, provider %v", r.Messages, r.Channel, r.Concurrency, time.Duration(r.LatencyMS*float64(time.Millisecond)))
+	fmt.Fprintf(&b, "%s by %s, %s, provider %v", counted(r.Messages, "message"), r.Channel, counted(r.Concurrency, "slot"), time.Duration(r.LatencyMS*float64(time.Millisecond)))
 	if r.Rate > 0 {
 		fmt.Fprintf(&b, ", %d a second", r.Rate)
 	}
@@ -72,13 +80,18 @@ func (r *Report) String() string {
 	}
 	fmt.Fprintf(&b, "\n\n  settled       %.0f/s, all in %.2f s\n  sent          %d, dead %d, requests %d, accepted twice %d\n", r.PerSecond, r.Seconds, r.Sent, r.Dead, r.Requests, r.Twice)
 	fmt.Fprintf(&b, "  a message     %.0f µs CPU, %.0f allocations, %.1f KiB (the whole process)\n", r.CPUMicros, r.Allocs, r.Bytes/1024)
-	fmt.Fprintf(&b, "  to provider   p50 %.2f ms, p90 %.2f, p99 %.2f, max %.2f\n\n", r.P50MS, r.P90MS, r.P99MS, r.MaxMS)
+	fmt.Fprintf(&b, "  to provider   p50 %.2f ms, p90 %.2f, p99 %.2f, max %.2f\n", r.P50MS, r.P90MS, r.P99MS, r.MaxMS)
+	if r.Rate == 0 {
+		b.WriteString("                all messages wait at the start, so these times show how fast a backlog is sent;\n" +
+			"                --rate 200 shows how long one code takes\n")
+	}
+	b.WriteString("\n  share of the messages that took this long:\n")
 	r.histogram(&b)
 	return b.String()
 }
 
-// histogram draws how many messages came within each time; each bar's time is half
-// as long again as the one's before it. Where there are none for long, it says so.
+// histogram draws how many messages came within each time. Each bar's time is 1.5 times that
+// of the bar before it. It marks long gaps without messages.
 func (r *Report) histogram(b *strings.Builder) {
 	if len(r.took) == 0 {
 		return

@@ -2,11 +2,10 @@ package bench
 
 import (
 	"runtime"
-	"syscall"
 	"time"
 )
 
-// usage is what the process has used.
+// usage is the resources that the process has used.
 type usage struct {
 	cpu           time.Duration
 	allocs, bytes uint64
@@ -15,12 +14,7 @@ type usage struct {
 func take() usage {
 	var m runtime.MemStats
 	runtime.ReadMemStats(&m)
-	u := usage{allocs: m.Mallocs, bytes: m.TotalAlloc}
-	var r syscall.Rusage
-	if syscall.Getrusage(syscall.RUSAGE_SELF, &r) == nil {
-		u.cpu = time.Duration(r.Utime.Nano() + r.Stime.Nano())
-	}
-	return u
+	return usage{cpu: cpu(), allocs: m.Mallocs, bytes: m.TotalAlloc}
 }
 
 func (u usage) since(before usage) usage {

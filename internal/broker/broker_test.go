@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"net"
+	"reflect"
 	"strings"
 	"testing"
 	"time"
@@ -14,11 +15,20 @@ import (
 	"github.com/rs/zerolog"
 	"go.uber.org/goleak"
 
+	"github.com/codeferry/codeferry/config"
 	"github.com/codeferry/codeferry/internal/broker"
+	"github.com/codeferry/codeferry/internal/natstest"
+	"github.com/codeferry/codeferry/internal/testmain"
+	"github.com/codeferry/codeferry/internal/testrig"
 	"github.com/codeferry/codeferry/messages"
+	"github.com/codeferry/codeferry/messages/wire"
+	"github.com/codeferry/codeferry/sender"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) {
+	testmain.Wide(4)
+	goleak.VerifyTestMain(m)
+}
 
 func start(t *testing.T, dir string) *broker.Embedded {
 	t.Helper()
@@ -32,11 +42,7 @@ func start(t *testing.T, dir string) *broker.Embedded {
 
 func connect(t *testing.T, url string) (*nats.Conn, jetstream.JetStream) {
 	t.Helper()
-	nc, err := broker.Connect(broker.Target{URL: url, Name: "test"}, zerolog.Nop())
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(nc.Close)
+	nc := testrig.Connect(t, url)
 	js, err := jetstream.New(nc)
 	if err != nil {
 		t.Fatal(err)
@@ -44,18 +50,14 @@ func connect(t *testing.T, url string) (*nats.Conn, jetstream.JetStream) {
 	return nc, js
 }
 
-func deadline(t *testing.T) context.Context {
-	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
-	t.Cleanup(cancel)
-	return ctx
-}
+func deadline(t *testing.T) context.Context { return testrig.Context(t) }
 
 func TestASecondStartOverTheSameData(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	first := start(t, dir)
 	nc, js := connect(t, first.URL())
-	if err := broker.Ensure(deadline(t), js, messages.StreamOptions{}); err != nil {
+	if err := broker.Ensure(deadline(t), js, wire.StreamOptions{}); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := js.Publish(deadline(t), "codeferry.send.default.sms.SignIn.u", []byte(`{}`)); err != nil {
@@ -67,18 +69,18 @@ func TestASecondStartOverTheSameData(t *testing.T) {
 	}
 	nc.Close()
 	first.Stop()
-	first.Stop() // again, for nothing
+	first.Stop() // a second call does nothing
 
 	_, js = connect(t, start(t, dir).URL())
 	for range 2 {
-		if err := broker.Ensure(deadline(t), js, messages.StreamOptions{}); err != nil {
+		if err := broker.Ensure(deadline(t), js, wire.StreamOptions{}); err != nil {
 			t.Fatal(err)
 		}
-		if err := broker.Provision(deadline(t), js, messages.StreamOptions{MaxBytes: 1 << 20}); err != nil {
+		if err := broker.Provision(deadline(t), js, wire.StreamOptions{MaxBytes: 1 << 20}); err != nil {
 			t.Fatal(err)
 		}
 	}
-	s, err := js.Stream(deadline(t), messages.StreamName)
+	s, err := js.Stream(deadline(t), wire.StreamName)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -87,25 +89,26 @@ func TestASecondStartOverTheSameData(t *testing.T) {
 	}
 }
 
-// TestDeliveryCountsOutliveTheServer is what doubt rests on: a message that was
-// handed out before the server went down does not look fresh afterwards.
+// TestDeliveryCountsOutliveTheServer: a message that was handed out before the server went
+// down does not look fresh afterwards. Doubt depends on that.
 func TestDeliveryCountsOutliveTheServer(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	first := start(t, dir)
 	nc, js := connect(t, first.URL())
-	if err := broker.Ensure(deadline(t), js, messages.StreamOptions{}); err != nil {
+	if err := broker.Ensure(deadline(t), js, wire.StreamOptions{}); err != nil {
 		t.Fatal(err)
 	}
-	cfg := messages.Consumer(messages.SMS, messages.StreamOptions{})
+	cfg := wire.ConsumerConfig(messages.SMS, wire.StreamOptions{})
 	cfg.AckWait = time.Second
-	if _, err := js.UpdateConsumer(deadline(t), messages.StreamName, cfg); err != nil {
+	if _, err := js.UpdateConsumer(deadline(t), wire.StreamName, cfg); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := js.Publish(deadline(t), "codeferry.send.default.sms.SignIn.u", []byte(`{}`)); err != nil {
 		t.Fatal(err)
 	}
 	next := func(js jetstream.JetStream) uint64 {
-		c, err := js.Consumer(deadline(t), messages.StreamName, "sms")
+		c, err := js.Consumer(deadline(t), wire.StreamName, "sms")
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -131,17 +134,18 @@ func TestDeliveryCountsOutliveTheServer(t *testing.T) {
 }
 
 func TestEnsureKeepsAnOperatorsChoice(t *testing.T) {
+	t.Parallel()
 	_, js := connect(t, start(t, t.TempDir()).URL())
-	if err := broker.Provision(deadline(t), js, messages.StreamOptions{MaxBytes: 5 << 20}); err != nil {
+	if err := broker.Provision(deadline(t), js, wire.StreamOptions{MaxBytes: 5 << 20}); err != nil {
 		t.Fatal(err)
 	}
-	if err := js.DeleteConsumer(deadline(t), messages.StreamName, "email"); err != nil {
+	if err := js.DeleteConsumer(deadline(t), wire.StreamName, "email"); err != nil {
 		t.Fatal(err)
 	}
-	if err := broker.Ensure(deadline(t), js, messages.StreamOptions{}); err != nil {
+	if err := broker.Ensure(deadline(t), js, wire.StreamOptions{}); err != nil {
 		t.Fatal(err)
 	}
-	s, err := js.Stream(deadline(t), messages.StreamName)
+	s, err := js.Stream(deadline(t), wire.StreamName)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -154,6 +158,7 @@ func TestEnsureKeepsAnOperatorsChoice(t *testing.T) {
 }
 
 func TestStartErrors(t *testing.T) {
+	t.Parallel()
 	l, err := new(net.ListenConfig).Listen(t.Context(), "tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
@@ -163,7 +168,7 @@ func TestStartErrors(t *testing.T) {
 	if _, err := broker.Start(broker.Options{Dir: dir, Listen: l.Addr().String()}); !errors.Is(err, broker.ErrInUse) || !strings.Contains(err.Error(), l.Addr().String()) {
 		t.Errorf("a port in use: %v", err)
 	}
-	start(t, dir) // the failed start has let go of the data
+	start(t, dir) // the failed start has unlocked the data
 	for _, addr := range []string{"", "127.0.0.1", "127.0.0.1:http-ish"} {
 		if _, err := broker.Start(broker.Options{Dir: t.TempDir(), Listen: addr}); err == nil {
 			t.Errorf("%q was accepted", addr)
@@ -172,30 +177,75 @@ func TestStartErrors(t *testing.T) {
 }
 
 func TestConnectErrorsNameTheServerAndHideThePassword(t *testing.T) {
-	_, err := broker.Connect(broker.Target{URL: "nats://me:s3cret@127.0.0.1:1", Name: "test"}, zerolog.Nop())
+	t.Parallel()
+	_, err := broker.Connect(t.Context(), broker.Target{URL: "nats://me:s3cret@127.0.0.1:1", Name: "test"}, zerolog.Nop())
 	if err == nil || !strings.Contains(err.Error(), "127.0.0.1:1") || strings.Contains(err.Error(), "s3cret") {
 		t.Errorf("got %v", err)
 	}
 	for _, url := range []string{"nats://me:s3cret@127.0.0.1:notaport", "nats://me:s3cret%zz@127.0.0.1:4222", "nats://me:s3cret@[::1"} {
-		if _, err := broker.Connect(broker.Target{URL: url, Name: "test"}, zerolog.Nop()); err == nil || strings.Contains(err.Error(), "s3cret") {
+		if _, err := broker.Connect(t.Context(), broker.Target{URL: url, Name: "test"}, zerolog.Nop()); err == nil || strings.Contains(err.Error(), "s3cret") {
 			t.Errorf("%s: %v", url, err)
 		}
 	}
 }
 
+// TestJetStreamOfADomain: a target with the right API reaches the streams, and one with
+// another API gets a clear error.
+func TestJetStreamOfADomain(t *testing.T) {
+	t.Parallel()
+	s := natstest.Start(t, func(o *server.Options) { o.JetStreamDomain = "hub" })
+	nc, _ := connect(t, s.ClientURL())
+	for name, tt := range map[string]struct {
+		target broker.Target
+		want   error
+	}{
+		"the server's own":         {broker.Target{}, nil},
+		"its domain":               {broker.Target{Domain: "hub"}, nil},
+		"its prefix":               {broker.Target{APIPrefix: "$JS.hub.API"}, nil},
+		"its prefix, with the dot": {broker.Target{APIPrefix: "$JS.hub.API."}, nil},
+		"another domain":           {broker.Target{Domain: "other"}, broker.ErrNoJetStream},
+		"another prefix":           {broker.Target{APIPrefix: "js.other"}, broker.ErrNoJetStream},
+	} {
+		js, err := broker.JetStream(nc, tt.target)
+		if err != nil {
+			t.Errorf("%s: %v", name, err)
+			continue
+		}
+		if err := broker.Provision(deadline(t), js, wire.StreamOptions{}); !errors.Is(err, tt.want) {
+			t.Errorf("%s: provisioned with %v, want %v", name, err, tt.want)
+		}
+		if _, err := js.Stream(deadline(t), wire.StreamName); !errors.Is(broker.Explain(err), tt.want) {
+			t.Errorf("%s: the stream with %v, want %v", name, err, tt.want)
+		}
+	}
+	if _, err := broker.JetStream(nc, broker.Target{Domain: "hub", APIPrefix: "$JS.hub.API"}); err == nil {
+		t.Error("a domain and a prefix are taken together")
+	}
+}
+
+func TestTargetOfTakesTheWholeConfiguration(t *testing.T) {
+	t.Parallel()
+	password, token := sender.NewSecret("p"), sender.NewSecret("t")
+	secure := config.NATSTLS{CAFile: "ca", CertFile: "cert", KeyFile: "key", ServerName: "name", HandshakeFirst: true}
+	got := broker.TargetOf(config.NATS{
+		URL: "nats://a", User: "u", Password: password, Token: token, NKey: "k", Creds: "c", TLS: secure,
+		InboxPrefix: "_INBOX_x", Domain: "hub", APIPrefix: "js.hub",
+	}, "n")
+	want := broker.Target{
+		URL: "nats://a", User: "u", Password: password, Token: token, NKey: "k", Creds: "c", TLS: secure,
+		InboxPrefix: "_INBOX_x", Domain: "hub", APIPrefix: "js.hub", Name: "n",
+	}
+	if !reflect.DeepEqual(got, want) {
+		t.Errorf("got %+v, want %+v", got, want)
+	}
+}
+
 func TestJetStreamOff(t *testing.T) {
-	s, err := server.NewServer(&server.Options{Host: "127.0.0.1", Port: server.RANDOM_PORT, NoSigs: true, NoLog: true})
-	if err != nil {
-		t.Fatal(err)
-	}
-	s.Start()
-	t.Cleanup(func() { s.Shutdown(); s.WaitForShutdown() })
-	if !s.ReadyForConnections(20 * time.Second) {
-		t.Fatal("not ready")
-	}
+	t.Parallel()
+	s := natstest.Start(t, func(o *server.Options) { o.JetStream = false })
 	_, js := connect(t, s.ClientURL())
-	for name, f := range map[string]func(context.Context, jetstream.JetStream, messages.StreamOptions) error{"Provision": broker.Provision, "Ensure": broker.Ensure} {
-		if err := f(deadline(t), js, messages.StreamOptions{}); err == nil || !strings.Contains(err.Error(), "-js") {
+	for name, f := range map[string]func(context.Context, jetstream.JetStream, wire.StreamOptions) error{"Provision": broker.Provision, "Ensure": broker.Ensure} {
+		if err := f(deadline(t), js, wire.StreamOptions{}); !errors.Is(err, broker.ErrNoJetStream) || !strings.Contains(err.Error(), "-js") {
 			t.Errorf("%s: %v", name, err)
 		}
 	}

@@ -1,5 +1,5 @@
-// Package broker is codeferry's side of NATS: the embedded server, the
-// connection that a worker needs, and the provisioning of streams and consumers.
+// Package broker has what codeferry needs of NATS: the embedded server, the connection of a
+// worker, and the provisioning of streams and consumers.
 package broker
 
 import (
@@ -22,14 +22,14 @@ import (
 
 // Options configure the embedded server.
 type Options struct {
-	// Dir is where it keeps its data; made where it is missing.
+	// Dir is the directory of its data; the server makes it if it is missing.
 	Dir string
-	// Listen is its address; port 0 takes a free one.
+	// Listen is its address; port 0 chooses a free port.
 	Listen string
-	// Key encrypts the data. Default: none, and the data is plain. It has to be the
-	// same from the first start on.
+	// Key encrypts the data. It has to be the same at every start. Default: none, and the
+	// data is not encrypted.
 	Key sender.Secret
-	// Log hears what the server has to say. Default: nothing.
+	// Log gets the server's log. Default: none.
 	Log zerolog.Logger
 }
 
@@ -42,26 +42,26 @@ type Embedded struct {
 }
 
 const (
-	// startWait bounds the start; a store with a million messages opens in seconds.
+	// startWait limits the start; a store with a million messages opens in seconds.
 	startWait = time.Minute
-	// startLook is how often it is looked at meanwhile.
+	// startLook is the interval between checks whether it has started.
 	startLook = 100 * time.Millisecond
-	// maxStore is no limit of its own: the streams have theirs, and the disk has.
+	// maxStore sets no real limit: the streams have their own, and so has the disk.
 	maxStore  = 1 << 40
 	maxMemory = 64 << 20
 )
 
-// Start starts the server and blocks until it takes connections. Its error says
-// which address is in use, who else uses the data, or that the key is not the
-// data's; the data is as it was then.
+// Start starts the server and blocks until it accepts connections. Its error says which
+// address is in use, that another process uses the data, or that the key does not fit the
+// data. Then the data is unchanged.
 func Start(o Options) (*Embedded, error) {
 	host, portText, err := net.SplitHostPort(o.Listen)
 	if err != nil {
-		return nil, fmt.Errorf("embedded NATS: %q is no address such as 127.0.0.1:4222: %w", o.Listen, err)
+		return nil, fmt.Errorf("embedded NATS: %q is not an address like 127.0.0.1:4222: %w", o.Listen, err)
 	}
 	port, err := strconv.Atoi(portText)
 	if err != nil {
-		return nil, fmt.Errorf("embedded NATS: %q is no port: %w", portText, err)
+		return nil, fmt.Errorf("embedded NATS: %q is not a port: %w", portText, err)
 	}
 	if port == 0 {
 		port = server.RANDOM_PORT
@@ -83,11 +83,14 @@ func start(o Options, host string, port int) (*Embedded, error) {
 	if err != nil {
 		return nil, err
 	}
+	if err := tidy(o, on.stored); err != nil {
+		return nil, fmt.Errorf("embedded NATS: %w", err)
+	}
 	s, err := serve(o, host, port)
 	if err != nil {
 		return nil, err
 	}
-	// The worker makes no stream before Start has returned.
+	// No worker can make a stream before Start returns.
 	err = checkRecovered(s, o.Dir, o.Key, on)
 	if err == nil && !o.Key.IsZero() {
 		err = markStore(o.Dir, o.Key)
@@ -97,6 +100,24 @@ func start(o Options, host string, port int) (*Embedded, error) {
 		return nil, err
 	}
 	return &Embedded{server: s}, nil
+}
+
+// tidy removes the remains of streams after a crash.
+func tidy(o Options, left stored) error {
+	for _, folder := range left.deleted {
+		if err := finishDelete(folder); err != nil {
+			return err
+		}
+		o.Log.Warn().Str("stream", filepath.Base(folder)).Msg("the stream was being deleted when the embedded NATS server ended; the delete is finished now")
+	}
+	for _, folder := range left.unfinished {
+		to, err := setAside(o.Dir, folder)
+		if err != nil {
+			return err
+		}
+		o.Log.Warn().Str("stream", filepath.Base(folder)).Str("folder", to).Msg("the stream was being made or removed when the embedded NATS server ended, and can't be opened; its remains were set aside: delete the folder, or restore its meta.inf and meta.sum")
+	}
+	return nil
 }
 
 // serve starts the server and blocks until it takes connections.
@@ -137,7 +158,7 @@ func serve(o Options, host string, port int) (*server.Server, error) {
 	return nil, startError(net.JoinHostPort(host, strconv.Itoa(port)), failed)
 }
 
-// ErrInUse is an address that another program listens on.
+// ErrInUse says that another program listens on the address.
 var ErrInUse = errors.New("the address is in use")
 
 func startError(addr, failed string) error {
@@ -170,7 +191,7 @@ func (e *Embedded) URL() string { return e.server.ClientURL() }
 func (e *Embedded) Stop() {
 	e.stop.Do(func() {
 		shutdown(e.server)
-		_ = e.lock.Unlock() // the process's end would do it, too
+		_ = e.lock.Unlock() // it also ends with the process
 	})
 }
 
@@ -179,8 +200,7 @@ func shutdown(s *server.Server) {
 	s.WaitForShutdown()
 }
 
-// natsLog hands the server's log on; what would end a stand-alone server comes
-// through fatal.
+// natsLog passes the server's log on. Errors that would end a stand-alone server go to fatal.
 type natsLog struct {
 	log   zerolog.Logger
 	fatal chan string
@@ -201,7 +221,7 @@ func (l *natsLog) Errorf(format string, v ...any) {
 func (l *natsLog) Fatalf(format string, v ...any) {
 	select {
 	case l.fatal <- fmt.Sprintf(format, v...):
-	default: // the first says it
+	default: // the first error is enough
 	}
 }
 

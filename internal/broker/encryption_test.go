@@ -12,12 +12,13 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/nats-io/nats.go/jetstream"
 	"github.com/rs/zerolog"
 
 	"github.com/codeferry/codeferry/internal/broker"
-	"github.com/codeferry/codeferry/messages"
+	"github.com/codeferry/codeferry/messages/wire"
 	"github.com/codeferry/codeferry/sender"
 )
 
@@ -27,7 +28,7 @@ var (
 )
 
 const (
-	// plainMark is in each subject, body, outcome and entry that fill stores.
+	// plainMark is a part of each subject, body, outcome and entry that fill stores.
 	plainMark = "PLAINMARK"
 	filling   = 20
 )
@@ -36,7 +37,7 @@ func startWith(dir string, key sender.Secret) (*broker.Embedded, error) {
 	return broker.Start(broker.Options{Dir: dir, Listen: "127.0.0.1:0", Key: key, Log: zerolog.Nop()})
 }
 
-// fill makes a store that holds something of everything, one message in flight.
+// fill makes a store with messages in every stream, and one message in flight.
 func fill(t *testing.T, dir string, key sender.Secret) {
 	t.Helper()
 	e, err := startWith(dir, key)
@@ -47,10 +48,10 @@ func fill(t *testing.T, dir string, key sender.Secret) {
 	nc, js := connect(t, e.URL())
 	defer nc.Close()
 	ctx := deadline(t)
-	if err := broker.Ensure(ctx, js, messages.StreamOptions{}); err != nil {
+	if err := broker.Ensure(ctx, js, wire.StreamOptions{}); err != nil {
 		t.Fatal(err)
 	}
-	kv, err := js.KeyValue(ctx, messages.LedgerName)
+	kv, err := js.KeyValue(ctx, wire.LedgerName)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -64,7 +65,7 @@ func fill(t *testing.T, dir string, key sender.Secret) {
 			t.Fatal(err)
 		}
 	}
-	c, err := js.Consumer(ctx, messages.StreamName, "sms")
+	c, err := js.Consumer(ctx, wire.StreamName, "sms")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -73,7 +74,7 @@ func fill(t *testing.T, dir string, key sender.Secret) {
 	}
 }
 
-// wantFilling fails the test unless a store opens, and holds what fill has put there.
+// wantFilling fails the test unless a store opens and holds what fill stored.
 func wantFilling(t *testing.T, dir string, key sender.Secret) {
 	t.Helper()
 	e, err := startWith(dir, key)
@@ -83,10 +84,10 @@ func wantFilling(t *testing.T, dir string, key sender.Secret) {
 	defer e.Stop()
 	nc, js := connect(t, e.URL())
 	defer nc.Close()
-	if err := broker.Ensure(deadline(t), js, messages.StreamOptions{}); err != nil {
+	if err := broker.Ensure(deadline(t), js, wire.StreamOptions{}); err != nil {
 		t.Fatal(err)
 	}
-	for _, name := range []string{messages.StreamName, messages.OutcomesName, messages.DeadName, "KV_" + messages.LedgerName} {
+	for _, name := range []string{wire.StreamName, wire.OutcomesName, wire.DeadName, "KV_" + wire.LedgerName} {
 		s, err := js.Stream(deadline(t), name)
 		if err != nil {
 			t.Fatal(err)
@@ -99,7 +100,7 @@ func wantFilling(t *testing.T, dir string, key sender.Secret) {
 			t.Errorf("%s: %v %+v", name, err, first)
 		}
 	}
-	c, err := js.Consumer(deadline(t), messages.StreamName, "sms")
+	c, err := js.Consumer(deadline(t), wire.StreamName, "sms")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -108,7 +109,7 @@ func wantFilling(t *testing.T, dir string, key sender.Secret) {
 	}
 }
 
-// files returns the sum of each file below a folder, by its path.
+// files returns the checksum of each file below a folder, by its path.
 func files(t *testing.T, dir string) map[string][sha256.Size]byte {
 	t.Helper()
 	all := make(map[string][sha256.Size]byte)
@@ -150,6 +151,20 @@ func remove(t *testing.T, path ...string) {
 	}
 }
 
+// contents are the files in a folder, by their names there.
+func contents(t *testing.T, dir string) map[string][sha256.Size]byte {
+	t.Helper()
+	all := make(map[string][sha256.Size]byte)
+	for path, sum := range files(t, dir) {
+		name, err := filepath.Rel(dir, path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		all[name] = sum
+	}
+	return all
+}
+
 func overwrite(t *testing.T, text string, path ...string) {
 	t.Helper()
 	if err := os.WriteFile(filepath.Join(path...), []byte(text), 0o600); err != nil {
@@ -157,9 +172,10 @@ func overwrite(t *testing.T, text string, path ...string) {
 	}
 }
 
-// A key that is not the store's is refused, and what lies on the disk stays as it is:
-// once the cause is mended, all is there.
+// A key that is not the store's is refused, and the data on the disk stays unchanged: once
+// the cause is fixed, everything is there.
 func TestAKeyThatIsNotTheStores(t *testing.T) {
+	t.Parallel()
 	streams := filepath.Join("jetstream", "$G", "streams")
 	for _, tt := range []struct {
 		name     string
@@ -187,7 +203,7 @@ func TestAKeyThatIsNotTheStores(t *testing.T) {
 			repaired: func(t *testing.T, dir string) { remove(t, dir, markFile) },
 		},
 		{
-			name: "a stream whose key is gone", with: storeKey, key: storeKey, want: "is encrypted, but for CODEFERRY_DEAD", opens: storeKey,
+			name: "a stream whose key is gone", with: storeKey, key: storeKey, want: "is encrypted, except CODEFERRY_DEAD", opens: storeKey,
 			damage: func(t *testing.T, dir string) {
 				if err := os.Rename(filepath.Join(dir, streams, "CODEFERRY_DEAD", "meta.key"), filepath.Join(dir, "kept")); err != nil {
 					t.Fatal(err)
@@ -233,9 +249,10 @@ func TestAKeyThatIsNotTheStores(t *testing.T) {
 	}
 }
 
-// A key is the store's once a server has run with it: one that was mistyped in a start
-// that came to nothing is forgotten.
+// A key becomes the store's key only when a server has run with it: a key with a typing
+// error, in a start that failed, leaves no mark.
 func TestAStartThatFailsMarksNothing(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	busy := start(t, t.TempDir())
 	_, err := broker.Start(broker.Options{Dir: dir, Listen: strings.TrimPrefix(busy.URL(), "nats://"), Key: otherKey, Log: zerolog.Nop()})
@@ -247,6 +264,7 @@ func TestAStartThatFailsMarksNothing(t *testing.T) {
 }
 
 func TestCheckStore(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	for _, key := range []sender.Secret{sender.NewSecret(""), storeKey} {
 		if err := broker.CheckStore(filepath.Join(dir, "none"), key); err != nil {
@@ -265,6 +283,7 @@ func TestCheckStore(t *testing.T) {
 }
 
 func TestNothingIsPlainInAnEncryptedStore(t *testing.T) {
+	t.Parallel()
 	plain, encrypted := t.TempDir(), t.TempDir()
 	fill(t, plain, sender.NewSecret(""))
 	if len(holders(t, plain, plainMark)) == 0 {
@@ -278,19 +297,20 @@ func TestNothingIsPlainInAnEncryptedStore(t *testing.T) {
 	}
 }
 
-// A stream that the server can't open is never made anew over what is left of it.
+// A stream that the server can't open is never made again over its remains.
 func TestADamagedStream(t *testing.T) {
+	t.Parallel()
 	for _, key := range []sender.Secret{sender.NewSecret(""), storeKey} {
 		dir := t.TempDir()
 		fill(t, dir, key)
-		sum := filepath.Join(dir, "jetstream", "$G", "streams", messages.DeadName, "meta.sum")
+		sum := filepath.Join(dir, "jetstream", "$G", "streams", wire.DeadName, "meta.sum")
 		good, err := os.ReadFile(sum)
 		if err != nil {
 			t.Fatal(err)
 		}
 		overwrite(t, "0", sum)
 		before := files(t, filepath.Dir(sum))
-		if _, err := startWith(dir, key); err == nil || !strings.Contains(err.Error(), "can't be opened: "+messages.DeadName+";") {
+		if _, err := startWith(dir, key); err == nil || !strings.Contains(err.Error(), "can't be opened: "+wire.DeadName+";") {
 			t.Fatalf("got %v", err)
 		}
 		if !maps.Equal(before, files(t, filepath.Dir(sum))) {
@@ -301,8 +321,10 @@ func TestADamagedStream(t *testing.T) {
 	}
 }
 
-// What a crash leaves of a stream that was being made holds nothing, and stops nobody.
+// The remains of a stream that was being made during a crash hold no data, and do not prevent
+// a start.
 func TestAStreamThatWasBeingMade(t *testing.T) {
+	t.Parallel()
 	for _, key := range []sender.Secret{sender.NewSecret(""), storeKey} {
 		dir := t.TempDir()
 		fill(t, dir, key)
@@ -323,5 +345,127 @@ func TestAStreamThatWasBeingMade(t *testing.T) {
 			t.Error(err)
 		}
 		e.Stop()
+	}
+}
+
+// TestAStreamThatWasBeingMadeAgain: CODEFERRY's sequences continue where those of the old
+// stream ended, and nats-server writes that down before the stream's description. A crash in
+// between does not prevent a start. If there is a message, the folder is set aside unchanged.
+func TestAStreamThatWasBeingMadeAgain(t *testing.T) {
+	t.Parallel()
+	for _, key := range []sender.Secret{sender.NewSecret(""), storeKey} {
+		for name, tt := range map[string]struct {
+			missing  []string
+			messages int
+			aside    bool
+		}{
+			"not described":                          {missing: []string{"meta.inf", "meta.sum", "meta.key"}},
+			"half described":                         {missing: []string{"meta.sum"}},
+			"not described, and it holds a message":  {missing: []string{"meta.inf", "meta.sum"}, messages: 1, aside: true},
+			"half described, and it holds a message": {missing: []string{"meta.sum"}, messages: 1, aside: true},
+		} {
+			dir := t.TempDir()
+			e, err := startWith(dir, key)
+			if err != nil {
+				t.Fatal(err)
+			}
+			_, js := connect(t, e.URL())
+			cfg := wire.RecreatedConfig(wire.StreamConfigs(wire.StreamOptions{})[0], time.Now())
+			if _, err := js.CreateStream(deadline(t), cfg); err != nil {
+				t.Fatal(err)
+			}
+			for range tt.messages {
+				if _, err := js.Publish(deadline(t), "codeferry.send.default.sms.SignIn.u", nil); err != nil {
+					t.Fatal(err)
+				}
+			}
+			js.Conn().Close()
+			e.Stop()
+			folder := filepath.Join(dir, "jetstream", "$G", "streams", wire.StreamName)
+			for _, file := range append(tt.missing, filepath.Join("msgs", "index.db")) {
+				if err := os.Remove(filepath.Join(folder, file)); err != nil && !errors.Is(err, fs.ErrNotExist) {
+					t.Fatal(err)
+				}
+			}
+			left := contents(t, folder)
+			e, err = startWith(dir, key)
+			if err != nil {
+				t.Errorf("%s: %v", name, err)
+				continue
+			}
+			aside, err := filepath.Glob(filepath.Join(dir, "set-aside", wire.StreamName+"-*", wire.StreamName))
+			switch {
+			case err != nil || len(aside) != map[bool]int{true: 1}[tt.aside]:
+				t.Errorf("%s: set aside is %v (%v)", name, aside, err)
+			case tt.aside && !maps.Equal(contents(t, aside[0]), left):
+				t.Errorf("%s: what is set aside has changed", name)
+			}
+			_, js = connect(t, e.URL())
+			again, err := js.CreateStream(deadline(t), wire.RecreatedConfig(cfg, time.Now()))
+			if err != nil {
+				t.Fatalf("%s: make the stream again: %v", name, err)
+			}
+			if n := again.CachedInfo().State.Msgs; n != 0 {
+				t.Errorf("%s: the stream that was made again holds %d messages", name, n)
+			}
+			if _, err := js.Publish(deadline(t), "codeferry.send.default.sms.SignIn.u", nil); err != nil {
+				t.Errorf("%s: %v", name, err)
+			}
+			js.Conn().Close()
+			e.Stop()
+		}
+	}
+}
+
+// TestAStreamThatWasBeingDeleted: nats-server removes a stream's description before it
+// renames its folder. A crash in between does not prevent a start, and no message comes back.
+func TestAStreamThatWasBeingDeleted(t *testing.T) {
+	t.Parallel()
+	for _, key := range []sender.Secret{sender.NewSecret(""), storeKey} {
+		for name, before := range map[string]bool{"the first time": false, "what was deleted before is still there": true} {
+			t.Run(fmt.Sprintf("encrypted %v, %s", !key.IsZero(), name), func(t *testing.T) {
+				t.Parallel()
+				dir := t.TempDir()
+				fill(t, dir, key)
+				folder := filepath.Join(dir, "jetstream", "$G", "streams", wire.DeadName)
+				if err := os.Remove(filepath.Join(folder, "meta.inf")); err != nil {
+					t.Fatal(err)
+				}
+				if before {
+					old := filepath.Join(filepath.Dir(folder), "."+wire.DeadName, "msgs")
+					if err := os.MkdirAll(old, 0o700); err != nil {
+						t.Fatal(err)
+					}
+					overwrite(t, "old", old, "1.blk")
+				}
+				all := files(t, dir)
+				if err := broker.CheckStore(dir, key); err != nil {
+					t.Errorf("CheckStore: %v", err)
+				}
+				if !maps.Equal(all, files(t, dir)) {
+					t.Error("CheckStore has changed the data")
+				}
+				e, err := startWith(dir, key)
+				if err != nil {
+					t.Fatal(err)
+				}
+				defer e.Stop()
+				_, js := connect(t, e.URL())
+				defer js.Conn().Close()
+				if _, err := js.Stream(deadline(t), wire.StreamName); err != nil {
+					t.Errorf("another stream: %v", err)
+				}
+				if _, err := js.Stream(deadline(t), wire.DeadName); !errors.Is(err, jetstream.ErrStreamNotFound) {
+					t.Errorf("the stream that was being deleted: %v, want %v", err, jetstream.ErrStreamNotFound)
+				}
+				again, err := js.CreateStream(deadline(t), jetstream.StreamConfig{Name: wire.DeadName, Subjects: []string{"codeferry.dead.>"}})
+				if err != nil {
+					t.Fatalf("make it again: %v", err)
+				}
+				if n := again.CachedInfo().State.Msgs; n != 0 {
+					t.Errorf("the stream that was made again holds %d of the deleted one's messages", n)
+				}
+			})
+		}
 	}
 }

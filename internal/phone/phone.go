@@ -1,5 +1,5 @@
-// Package phone reads phone numbers as Aliyun and Logto understand them: is it
-// one of mainland China, and how is it written to a provider.
+// Package phone reads phone numbers as Aliyun and Logto do: it says whether a number is one of
+// mainland China, and returns the form that a provider takes.
 package phone
 
 import (
@@ -8,36 +8,42 @@ import (
 
 	"github.com/nyaruka/phonenumbers"
 
-	"github.com/codeferry/codeferry/messages"
+	"github.com/codeferry/codeferry/messages/wire"
 )
 
 // Number is a phone number.
 type Number struct {
-	// Digits are a mainland number's 11, and any other's country code and number
-	// without + or 00: SendSms's form.
+	// Digits is the form that SendSms takes: the 11 digits of a mainland number, or the
+	// country code and number of any other, without + or 00.
 	Digits string
-	// Mainland tells a number of mainland China.
+	// Mainland is true for a number of mainland China.
 	Mainland bool
 }
 
-// What Parse says of what is no number.
+// The errors of Parse.
 var (
-	ErrNotMobile  = errors.New("is a mainland number, but no mobile one: those have 11 digits and begin with 1")
-	ErrNoNumber   = errors.New("is no phone number of any country; write it with its country code, such as +8613012345678")
+	ErrNotMobile  = errors.New("is a mainland number, but not a mobile number: these have 11 digits and begin with 1")
+	ErrNoNumber   = errors.New("is not a phone number of any country; write it with its country code, such as +8613012345678")
 	ErrImpossible = errors.New("has too few or too many digits for its country")
 )
 
-// Parse tells mainland numbers from all others as Logto does: with +86,
-// 0086 or 86 before 11 digits that begin with 1; and, unless strict, also
-// without. Hong Kong, Macao and Taiwan have country codes of their own and
-// count as overseas.
+// fullWidthPlus is the + of an East Asian keyboard.
+const fullWidthPlus = "\uff0b"
+
+// Parse recognizes mainland numbers as Logto does: 11 digits that begin with 1, after +86,
+// 0086 or 86, or, unless strict, also without these. Hong Kong, Macao and Taiwan have their
+// own country codes and count as overseas.
 //
-// Mainland numbers are judged by their form alone, and others by what lengths
-// their country has: the tables of numbers in use are always older than the
-// newest number. The error says what is wrong, and not the number.
+// It reads digits of any script (wire.Digits). It removes digits that a country's numbering
+// plan no longer has, if the rest is a valid number: Mexico's 1 after 52, and those that
+// libphonenumber knows, such as Argentina's 15.
+//
+// It checks only the form of mainland numbers, and only the length of others, because tables
+// of assigned numbers are always older than the newest number. The error does not show the
+// number.
 func Parse(to string, strict bool) (Number, error) {
-	digits := messages.Digits(to)
-	international := strings.HasPrefix(to, "+")
+	digits := wire.Digits(to)
+	international := strings.HasPrefix(to, "+") || strings.HasPrefix(to, fullWidthPlus)
 	if rest, ok := strings.CutPrefix(digits, "00"); ok && !international {
 		digits, international = rest, true
 	}
@@ -54,12 +60,12 @@ func Parse(to string, strict bool) (Number, error) {
 	if parsed.GetCountryCode() == 86 {
 		return Number{}, ErrNotMobile
 	}
-	// A number for local calls alone is the rest of one from another country.
+	// A number that is valid only for local calls is part of a number of another country.
 	if phonenumbers.IsPossibleNumberWithReason(parsed) != phonenumbers.IS_POSSIBLE {
 		return Number{}, ErrImpossible
 	}
 	return Number{strings.TrimPrefix(phonenumbers.Format(parsed, phonenumbers.E164), "+"), false}, nil
 }
 
-// IsMobile tells a mainland mobile number: 11 digits that begin with 1.
+// IsMobile reports whether digits are a mainland mobile number: 11 digits that begin with 1.
 func IsMobile(digits string) bool { return len(digits) == 11 && digits[0] == '1' }

@@ -15,17 +15,18 @@ import (
 
 	"github.com/codeferry/codeferry/config"
 	"github.com/codeferry/codeferry/internal/broker"
+	"github.com/codeferry/codeferry/internal/check"
+	fakealiyun "github.com/codeferry/codeferry/internal/fakes/aliyun"
 	"github.com/codeferry/codeferry/internal/replay"
-	"github.com/codeferry/codeferry/internal/sandbox"
 	"github.com/codeferry/codeferry/messages"
+	"github.com/codeferry/codeferry/messages/wire"
 	"github.com/codeferry/codeferry/worker"
 )
 
-// alive starts a worker on the rig's server, with a stand-in behind it. rig.key is
-// its sealing key.
-func (r *rig) alive(edit func(*config.Config)) *sandbox.Server {
+// alive starts a worker on the rig's server, with a fake provider. rig.key is its sealing key.
+func (r *rig) alive(edit func(*config.Config)) *fakealiyun.Server {
 	r.t.Helper()
-	box := sandbox.New(sandbox.Options{MaxInbox: 1 << 20})
+	box := fakealiyun.New(fakealiyun.Options{MaxInbox: 1 << 20})
 	web := httptest.NewServer(box)
 	r.t.Cleanup(http.DefaultClient.CloseIdleConnections)
 	cfg, err := config.Parse("test.yaml", []byte(strings.ReplaceAll(`
@@ -48,7 +49,7 @@ worker: {accountPause: 50ms}
 	if err != nil {
 		r.t.Fatal(err)
 	}
-	cfg.Sealing.Keys = []messages.PrivateKey{r.key}
+	cfg.Sealing.Keys = []wire.PrivateKey{r.key}
 	edit(cfg)
 	nc, err := nats.Connect(r.nc.ConnectedUrl())
 	if err != nil {
@@ -56,7 +57,7 @@ worker: {accountPause: 50ms}
 	}
 	w, err := worker.New(worker.Options{
 		Conn: nc, Config: cfg, Log: zerolog.Nop(),
-		Ensure: func(ctx context.Context) error { return broker.Ensure(ctx, r.js, messages.StreamOptions{}) },
+		Ensure: func(ctx context.Context) error { return broker.Ensure(ctx, r.js, wire.StreamOptions{}) },
 	})
 	if err != nil {
 		r.t.Fatal(err)
@@ -76,11 +77,11 @@ worker: {accountPause: 50ms}
 	return box
 }
 
-// drained waits until no message waits and the dead letters are want.
+// drained waits until no message waits and want dead letters are left.
 func (r *rig) drained(want int) {
 	r.t.Helper()
 	for end := time.Now().Add(time.Minute); ; {
-		s, err := r.js.Stream(r.t.Context(), messages.StreamName)
+		s, err := r.js.Stream(r.t.Context(), wire.StreamName)
 		if err != nil {
 			r.t.Fatal(err)
 		}
@@ -88,22 +89,23 @@ func (r *rig) drained(want int) {
 			return
 		}
 		if time.Now().After(end) {
-			r.t.Fatalf("%d messages wait, %d letters; want %d", s.CachedInfo().State.Msgs, r.left(), want)
+			r.t.Fatalf("%d messages wait, %d dead letters are left; want %d", s.CachedInfo().State.Msgs, r.left(), want)
 		}
 	}
 }
 
-// atOnce is how far apart two codes may arrive that are on their way together:
-// which of them the provider takes first is nobody's to say.
+// atOnce is how far apart two codes can arrive that are in flight together. Their order at the
+// provider is not defined.
 const atOnce = 250 * time.Millisecond
 
 // TestReplayWhileCodesArrive replays while workers run and newer codes for the same
 // keys come in: no older code goes out once the newer one was sent, and none twice.
 func TestReplayWhileCodesArrive(t *testing.T) {
+	t.Parallel()
 	r := newRig(t)
 	n := *many / 4
 	box := r.alive(func(*config.Config) {})
-	if err := box.SetFaults([]sandbox.Fault{{Action: "SendSms", Latency: 50 * time.Millisecond}}); err != nil {
+	if err := box.SetFaults([]fakealiyun.Fault{{Action: "SendSms", Latency: 50 * time.Millisecond}}); err != nil {
 		t.Fatal(err)
 	}
 	number := func(i int) string { return fmt.Sprintf("+8613%09d", i) }
@@ -131,7 +133,7 @@ func TestReplayWhileCodesArrive(t *testing.T) {
 	var wg sync.WaitGroup
 	wg.Go(func() {
 		for i := range n {
-			if i%2 == 0 { // the others have no newer one
+			if i%2 == 0 { // the others have no newer code
 				continue
 			}
 			if _, err := p.Publish(t.Context(), messages.Subject{Channel: messages.SMS, Key: fmt.Sprintf("k-%d", i)}, &messages.SendCode{
@@ -146,10 +148,11 @@ func TestReplayWhileCodesArrive(t *testing.T) {
 	r.drained(-1)
 	sent := make(map[string]time.Time)
 	for _, m := range box.Inbox("") {
-		if !sent[m.OutID].IsZero() {
-			t.Errorf("%s was sent twice", m.OutID)
+		id := m.OutID[:strings.LastIndex(m.OutID, "-")] // the rest belongs to the stored message
+		if !sent[id].IsZero() {
+			t.Errorf("%s was sent twice", id)
 		}
-		sent[m.OutID] = m.At
+		sent[id] = m.At
 	}
 	for i := range n {
 		old, newer := sent[fmt.Sprintf("old-%d", i)], sent[fmt.Sprintf("new-%d", i)]
@@ -163,9 +166,10 @@ func TestReplayWhileCodesArrive(t *testing.T) {
 	t.Logf("%v", report)
 }
 
-// TestTheMistakeIsMended: codes that died of a wrong configuration are replayed
-// once it is right; those that have expired meanwhile are counted, and stay.
-func TestTheMistakeIsMended(t *testing.T) {
+// TestTheMistakeIsFixed: dead letters of a wrong configuration are replayed once it is right;
+// those that have expired meanwhile are counted, and stay.
+func TestTheMistakeIsFixed(t *testing.T) {
+	t.Parallel()
 	r := newRig(t)
 	const n = 500
 	// The app that the codes are for is not in the configuration yet.
@@ -181,9 +185,9 @@ func TestTheMistakeIsMended(t *testing.T) {
 	<-r.js.PublishAsyncComplete()
 	box := r.alive(func(*config.Config) {})
 	report := r.run(replay.Options{})
-	if report[replay.Replayed] != n-n/5 || report[replay.Expired] != n/5 || report.Total() != n {
-		t.Errorf("%v", report)
-	}
+	check.Equal(t, "the number of replayed", report[replay.Replayed], n-n/5)
+	check.Equal(t, "the number of expired", report[replay.Expired], n/5)
+	check.Equal(t, "the total", report.Total(), n)
 	r.drained(n / 5)
 	if got := box.Requests()["SendSms"]; got != n-n/5 {
 		t.Errorf("%d requests", got)

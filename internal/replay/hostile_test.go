@@ -10,10 +10,12 @@ import (
 
 	"github.com/codeferry/codeferry/internal/replay"
 	"github.com/codeferry/codeferry/messages"
+	"github.com/codeferry/codeferry/messages/wire"
 )
 
-// TestIDsUsedAgain: an id says nothing of another message, whoever uses it again.
+// TestIDsUsedAgain: an id that is used again says nothing about another message.
 func TestIDsUsedAgain(t *testing.T) {
+	t.Parallel()
 	for name, c := range map[string]struct {
 		also func(*rig)
 		want replay.Report
@@ -31,12 +33,13 @@ func TestIDsUsedAgain(t *testing.T) {
 		}, replay.Report{replay.Blocked: 1}},
 	} {
 		t.Run(name, func(t *testing.T) {
+			t.Parallel()
 			r := newRig(t)
 			r.store(r.letter("same", "k1"))
 			c.also(r)
 			letters := r.left()
 			if got := r.run(replay.Options{}); !maps.Equal(got, c.want) {
-				t.Errorf("%v, want %v", got, c.want)
+				t.Errorf("the report is %v, want %v", got, c.want)
 			}
 			stored := 0
 			for subject := range r.waiting() {
@@ -51,8 +54,9 @@ func TestIDsUsedAgain(t *testing.T) {
 	}
 }
 
-// TestTooBig: a letter that the stream does not take stays, and stops no other.
+// TestTooBig: a dead letter that is too big for the stream stays, and does not stop others.
 func TestTooBig(t *testing.T) {
+	t.Parallel()
 	r := newRig(t)
 	big := r.letter("big", "k1")
 	sealed, err := messages.NewSealer(r.key.Public()).Seal(big.Subject, &messages.SendCode{
@@ -63,41 +67,41 @@ func TestTooBig(t *testing.T) {
 	}
 	big.Message = sealed
 	r.store(big, r.letter("small", "k2"))
-	if got := r.run(replay.Options{}); !maps.Equal(got, replay.Report{replay.TooBig: 1, replay.Replayed: 1}) || r.left() != 1 {
-		t.Errorf("%v, %d left", got, r.left())
-	}
+	r.reports(replay.Options{}, replay.Report{replay.TooBig: 1, replay.Replayed: 1}, 1)
 }
 
-// TestWhatIsNoLetter is left alone, and stops nothing.
+// TestWhatIsNoLetter: something else among the dead letters stays, and does not stop others.
 func TestWhatIsNoLetter(t *testing.T) {
+	t.Parallel()
 	r := newRig(t)
-	if _, err := r.js.Publish(t.Context(), messages.DeadSubject("default", messages.SMS, messages.ReasonInvalid), []byte("x")); err != nil {
+	if _, err := r.js.Publish(t.Context(), wire.DeadSubject("default", messages.SMS, messages.ReasonInvalid), []byte("x")); err != nil {
 		t.Fatal(err)
 	}
 	r.store(r.letter("id", "k"))
-	if got := r.run(replay.Options{}); !maps.Equal(got, replay.Report{replay.NoSubject: 1, replay.Replayed: 1}) {
-		t.Errorf("%v", got)
+	if got, want := r.run(replay.Options{}), (replay.Report{replay.NoSubject: 1, replay.Replayed: 1}); !maps.Equal(got, want) {
+		t.Errorf("the report is %v, want %v", got, want)
 	}
 }
 
-// TestOutcomesThatHaveGone: what was sent before the oldest outcome is not known.
+// TestOutcomesThatHaveGone: it is not known which messages were sent before the oldest outcome.
 func TestOutcomesThatHaveGone(t *testing.T) {
+	t.Parallel()
 	r := newRig(t)
 	r.store(r.letter("id", "k", func(d *messages.DeadLetter) { d.StoredAt = r.now.Add(-time.Hour) }))
 	for range 2 {
 		r.outcome(messages.Outcome{ID: "x", App: "default", Channel: messages.SMS, Status: messages.StatusSent, StoredAt: r.now})
 	}
-	s, err := r.js.Stream(t.Context(), messages.OutcomesName)
+	s, err := r.js.Stream(t.Context(), wire.OutcomesName)
 	if err != nil {
 		t.Fatal(err)
 	}
 	if err := s.Purge(t.Context(), jetstream.WithPurgeSequence(2)); err != nil {
 		t.Fatal(err)
 	}
-	if got := r.run(replay.Options{}); !maps.Equal(got, replay.Report{replay.InDoubt: 1}) {
-		t.Errorf("%v", got)
+	if got, want := r.run(replay.Options{}), (replay.Report{replay.InDoubt: 1}); !maps.Equal(got, want) {
+		t.Errorf("the report is %v, want %v", got, want)
 	}
-	if got := r.run(replay.Options{Doubt: true}); !maps.Equal(got, replay.Report{replay.Replayed: 1}) {
-		t.Errorf("%v", got)
+	if got, want := r.run(replay.Options{Doubt: true}), (replay.Report{replay.Replayed: 1}); !maps.Equal(got, want) {
+		t.Errorf("with Doubt the report is %v, want %v", got, want)
 	}
 }

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"hash/maphash"
 	"runtime"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -16,57 +17,47 @@ import (
 
 	"github.com/codeferry/codeferry/internal/archive"
 	"github.com/codeferry/codeferry/messages"
+	"github.com/codeferry/codeferry/messages/wire"
 )
 
-// known is what the outcomes and the other dead letters tell of messages and of
-// the subjects that they were for.
+// known is what the outcomes and the other dead letters say about messages and their subjects.
 type known struct {
 	seed maphash.Seed
-	// live are the outcomes from now on, heard how many of them were.
+	// live receives the outcomes from now on; heard counts them.
 	live *nats.Subscription
 	nc   *nats.Conn
-	// reconnects is how often the connection had broken at the beginning.
+	// reconnects is how often the connection had been lost when the replay began.
 	reconnects uint64
 	heard      atomic.Int64
 
 	mu sync.Mutex
-	// lives are the messages', by their ids.
-	lives map[uint64]life
-	// newest are the newest messages of the subjects.
-	newest map[uint64]newest
-	// complete is from when on the outcomes are all there: the oldest go after a while.
+	// lives are the stored messages of each subject, oldest first.
+	lives map[uint64][]life
+	// complete is the time since which every outcome is kept; the oldest are deleted.
 	complete time.Time
 }
 
-// life is how far a message came.
-type life struct {
-	epoch int
-	sent  bool
-}
-
-// newest is a subject's newest message.
-type newest struct {
-	storedAt time.Time
-	id       uint64
-}
-
 func newKnown() *known {
-	return &known{seed: maphash.MakeSeed(), lives: make(map[uint64]life), newest: make(map[uint64]newest)}
+	return &known{seed: maphash.MakeSeed(), lives: make(map[uint64][]life)}
 }
 
-// learn reads the dead letters, since one of another reason may be the newest of
-// its subject, and what happened since the oldest that is wanted. It returns how
-// many are wanted.
+// learn reads all dead letters, because one with another reason may be the newest of its
+// subject, and the outcomes since the oldest wanted dead letter. It returns the number of
+// wanted ones.
 func (k *known) learn(ctx context.Context, js jetstream.JetStream, want archive.Filter) (n int, err error) {
 	var oldest time.Time
 	if err := archive.Heads(ctx, js, archive.Filter{}, func(l archive.Letter) error {
-		if s, err := messages.ParseSubject(l.Subject); err == nil {
-			k.note(s, l.ID, l.Epoch, l.StoredAt, false)
+		if s, err := wire.ParseSubject(l.Subject); err == nil {
+			k.letter(s, l)
 		}
 		if want.Takes(&l.DeadLetter) {
+			from := l.StoredAt
+			if l.Epoch > 0 {
+				from = time.Time{} // its earlier lives are older
+			}
 			n++
-			if n == 1 || l.StoredAt.Before(oldest) {
-				oldest = l.StoredAt
+			if n == 1 || from.Before(oldest) {
+				oldest = from
 			}
 		}
 		return nil
@@ -82,10 +73,10 @@ func (k *known) learn(ctx context.Context, js jetstream.JetStream, want archive.
 	})
 }
 
-// follow hears what happens from now on, until leave.
+// follow receives the outcomes from now on, until leave.
 func (k *known) follow(nc *nats.Conn) (err error) {
 	k.nc, k.reconnects = nc, nc.Stats().Reconnects
-	if k.live, err = nc.Subscribe(messages.OutcomeSubject("*", "*", "*"), func(m *nats.Msg) {
+	if k.live, err = nc.Subscribe(wire.OutcomeSubject("*", "*", "*"), func(m *nats.Msg) {
 		var o messages.Outcome
 		if json.Unmarshal(m.Data, &o) == nil {
 			k.outcome(o)
@@ -102,14 +93,14 @@ func (k *known) follow(nc *nats.Conn) (err error) {
 
 func (k *known) leave() { _ = k.live.Unsubscribe() }
 
-// catchUp waits until every outcome is known that is on the connection already. Its
-// error says that some may never be: the connection broke meanwhile.
+// catchUp waits until it has read every outcome that has already arrived on the connection.
+// It fails if some may be missing because the connection broke meanwhile.
 func (k *known) catchUp() error {
 	if dropped, err := k.live.Dropped(); err != nil || dropped > 0 || k.nc.Stats().Reconnects != k.reconnects {
-		return errors.New("the connection to NATS broke, and what was sent meanwhile is not known; start again")
+		return errors.New("the connection to NATS broke, and it is not known which messages were sent meanwhile; start again")
 	}
 	before := k.heard.Load()
-	first, _, err := k.live.Pending() // the one in hand may be among them
+	first, _, err := k.live.Pending() // this may include the current one
 	for waiting := first; err == nil && waiting > 0 && k.heard.Load() < before+int64(first); {
 		runtime.Gosched()
 		waiting, _, err = k.live.Pending()
@@ -119,66 +110,56 @@ func (k *known) catchUp() error {
 
 func (k *known) outcome(o messages.Outcome) {
 	sent := o.Status == messages.StatusSent || o.Status == messages.StatusDelivered
-	k.note(messages.Subject{App: o.App, Channel: o.Channel, Type: o.Type, Key: o.Key}, o.ID, o.Epoch, o.StoredAt, sent)
+	k.note(messages.Subject{App: o.App, Channel: o.Channel, Type: o.Type, Key: o.Key}, life{
+		Stored: archive.Stored{At: o.StoredAt, Sequence: o.Sequence}, id: k.hash(o.ID), epoch: o.Epoch, sent: sent,
+	})
 }
 
-func (k *known) note(s messages.Subject, id string, epoch int, storedAt time.Time, sent bool) {
+// letter records a dead letter's message.
+func (k *known) letter(s messages.Subject, l archive.Letter) {
+	k.note(s, life{Stored: storedOf(l), id: k.hash(l.ID), epoch: l.Epoch})
+}
+
+// storedOf returns the stored message of a dead letter.
+func storedOf(l archive.Letter) archive.Stored {
+	return archive.Stored{At: l.StoredAt, Sequence: l.Sequence}
+}
+
+func (k *known) note(s messages.Subject, l life) {
 	if s.Key == "" {
-		return // no letter of its subject can be replayed
+		return // no dead letter of its subject can be replayed
 	}
-	hashed, mine := maphash.String(k.seed, id), k.life(s, id)
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	l := k.lives[mine]
-	k.lives[mine] = life{max(l.epoch, epoch), l.sent || sent}
-	if subject := k.subject(s); storedAt.After(k.newest[subject].storedAt) {
-		k.newest[subject] = newest{storedAt, hashed}
+	subject := k.subject(s)
+	lives := k.lives[subject]
+	i, found := place(lives, l.Stored)
+	if !found {
+		k.lives[subject] = slices.Insert(lives, i, l)
+		return
 	}
-}
-
-// life names a message: an id used again for another subject is another message.
-func (k *known) life(s messages.Subject, id string) uint64 {
-	s.Type = s.Type.Canonical()
-	return maphash.String(k.seed, s.String()+"\x00"+id)
+	have := &lives[i]
+	have.Sequence, have.sent = max(have.Sequence, l.Sequence), have.sent || l.sent
 }
 
 func (k *known) subject(s messages.Subject) uint64 {
 	s.Type = s.Type.Canonical()
-	return maphash.String(k.seed, s.String())
+	return k.hash(s.String())
 }
 
-// fate is what is known of a dead letter's message.
-type fate int
+func (k *known) hash(text string) uint64 { return maphash.String(k.seed, text) }
 
-const (
-	// fateOpen: nothing stands against a replay.
-	fateOpen fate = iota
-	fateReplayed
-	fateDelivered
-	fateReplaced
-	// fateUnknown: it happened before the oldest outcome that is still kept.
-	fateUnknown
-)
-
+// fate returns what is known about a dead letter's message.
 func (k *known) fate(l archive.Letter) fate {
-	s, err := messages.ParseSubject(l.Subject)
+	s, err := wire.ParseSubject(l.Subject)
 	if err != nil {
 		return fateOpen
 	}
-	id := maphash.String(k.seed, l.ID)
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	switch mine := k.lives[k.life(s, l.ID)]; {
-	case mine.epoch > l.Epoch:
-		return fateReplayed
-	case mine.sent:
-		return fateDelivered
-	}
-	if n := k.newest[k.subject(s)]; n.id != id && n.storedAt.After(l.StoredAt) {
-		return fateReplaced
-	}
-	if l.StoredAt.Before(k.complete) {
+	f := fateAmong(k.lives[k.subject(s)], life{Stored: storedOf(l), id: k.hash(l.ID), epoch: l.Epoch})
+	if f == fateOpen && l.StoredAt.Before(k.complete) {
 		return fateUnknown
 	}
-	return fateOpen
+	return f
 }

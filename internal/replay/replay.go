@@ -1,10 +1,10 @@
-// Package replay sends dead letters' messages again: once each, and only those
-// that are still of use to whoever waits for them.
+// Package replay sends dead letters' messages again: once each, and only if the code is still
+// of use to its recipient.
 //
-// A replay goes back to its origin subject with its id, an epoch more and a
-// Nats-Msg-Id of its own, and is stored only where no other message waits for the
-// same subject. Its letter goes when the stream has it. What was begun and
-// interrupted is found again by the epoch: as an outcome, or waiting.
+// A replay goes back to the message's subject with the same id, an epoch that is one higher
+// and a new Nats-Msg-Id. The stream stores it only if no other message waits for the same
+// subject. The dead letter is deleted when the stream has the replay. After an interruption,
+// the epoch identifies a replay that was already stored: in an outcome, or in the stream.
 package replay
 
 import (
@@ -22,41 +22,44 @@ import (
 
 	"github.com/codeferry/codeferry/internal/archive"
 	"github.com/codeferry/codeferry/messages"
+	"github.com/codeferry/codeferry/messages/wire"
 )
 
-// Options say what is replayed, and how.
+// Options say what to replay, and how.
 type Options struct {
 	// Filter chooses the dead letters.
 	Filter archive.Filter
-	// DryRun decides, and does nothing.
+	// DryRun only decides, and changes nothing.
 	DryRun bool
-	// Doubt replays also what may have been sent: the reasons doubt and poison.
+	// Doubt also replays messages that may have been sent: the reasons doubt and poison.
 	Doubt bool
-	// Extend gives codes that have expired so much longer from now on. Default:
-	// they are refused.
+	// Extend makes expired codes valid for this long from now. Default: they are refused.
 	Extend time.Duration
-	// Reissue asks the auth service for a new code where the old one has expired.
+	// Reissue asks the auth service for a new code if the old one has expired.
 	Reissue bool
 	// Rate is the most replays a second. Default: no limit.
 	Rate float64
-	// Progress hears, after each letter, how many of how many are done. It is called
-	// by several goroutines, one at a time. Default: nobody.
+	// Progress is called after each dead letter, with the number of finished ones and the
+	// total. Several goroutines call it, one at a time. Default: no call.
 	Progress func(done, all int)
+	// Each hears what became of each letter, or would. It is called by several goroutines, one
+	// at a time, before Progress. Default: nobody.
+	Each func(archive.Letter, Decision)
 	// Now is the clock. Default: time.Now.
 	Now func() time.Time
 }
 
-// Decision is what becomes of a dead letter.
+// Decision is the result for a dead letter.
 type Decision string
 
-// The decisions. Those that are neither Replayed, Reissued nor AlreadyReplayed
-// leave the letter where it is.
+// The decisions. Replayed, Reissued and AlreadyReplayed delete the dead letter; with any other
+// it stays.
 const (
 	Replayed Decision = "replayed"
 	Reissued Decision = "reissued"
-	// AlreadyReplayed: an interrupted replay had come so far; its letter goes.
+	// AlreadyReplayed: an interrupted replay had already stored the message.
 	AlreadyReplayed Decision = "already replayed"
-	// Expired: its code is no longer good.
+	// Expired: its code has expired.
 	Expired Decision = "expired"
 	// Replaced: a newer code was published for the same subject.
 	Replaced Decision = "replaced by a newer code"
@@ -64,17 +67,17 @@ const (
 	Delivered Decision = "delivered meanwhile"
 	// InDoubt: it may have been sent.
 	InDoubt Decision = "in doubt"
-	// Invalid: it could not be sent in any life.
+	// Invalid: it can never be sent.
 	Invalid Decision = "invalid"
-	// NotKept: the letter holds no message, for want of a sealing key.
+	// NotKept: the dead letter holds no message, because the worker had no sealing key.
 	NotKept Decision = "not kept"
 	// NoSubject: its subject showed the recipient, and was not kept.
 	NoSubject Decision = "subject not kept"
 	// Blocked: the stream has seen its Nats-Msg-Id on another message.
 	Blocked Decision = "its id is taken"
-	// TooBig: sealed, it is more than the stream takes.
+	// TooBig: sealed, it is larger than the stream allows.
 	TooBig Decision = "too big"
-	// NobodyListens: no auth service has taken the request for a new code.
+	// NobodyListens: no auth service answered the request for a new code.
 	NobodyListens Decision = "nobody listens"
 	// Refused: the auth service makes no new code.
 	Refused Decision = "refused by the auth service"
@@ -87,7 +90,7 @@ func Decisions() []Decision {
 	}
 }
 
-// Report counts the letters by what became of them.
+// Report counts the dead letters by decision.
 type Report map[Decision]int
 
 // Total counts all.
@@ -99,15 +102,15 @@ func (r Report) Total() int {
 	return n
 }
 
-// workers is how many letters are on their way at once.
+// workers is the number of dead letters that are processed at once.
 const workers = 64
 
-// apiTimeout bounds each step with the server.
+// apiTimeout limits each step with the server.
 const apiTimeout = 10 * time.Second
 
-// Run replays dead letters. It blocks until all are done that were there at the
-// beginning. ctx and the first error end it; what is under way is finished, and
-// the report tells how far it came.
+// Run replays dead letters. It blocks until it has processed all that were stored when it
+// began. It ends early with ctx or with the first error; then it finishes those in progress,
+// and the report covers all that are done.
 func Run(ctx context.Context, nc *nats.Conn, js jetstream.JetStream, o Options) (Report, error) {
 	if o.Now == nil {
 		o.Now = time.Now
@@ -124,13 +127,17 @@ func Run(ctx context.Context, nc *nats.Conn, js jetstream.JetStream, o Options) 
 	if r.all, err = r.known.learn(ctx, js, o.Filter); err != nil || r.all == 0 {
 		return r.report, err
 	}
-	if r.remover, err = archive.NewRemover(ctx, js); err != nil {
-		return r.report, err
+	if !o.DryRun { // deciding needs neither
+		if r.remover, err = archive.NewRemover(ctx, js); err != nil {
+			return r.report, err
+		}
+		if r.stream, err = js.Stream(ctx, wire.StreamName); err != nil {
+			return r.report, fmt.Errorf("open %s: %w", wire.StreamName, err)
+		}
 	}
-	if r.stream, err = js.Stream(ctx, messages.StreamName); err != nil {
-		return r.report, fmt.Errorf("open %s: %w", messages.StreamName, err)
-	}
-	err = archive.Each(ctx, js, o.Filter, workers, r.letter)
+	work, end := archive.Finish(ctx)
+	defer end()
+	err = archive.Each(ctx, js, o.Filter, workers, func(ctx context.Context, l archive.Letter) error { return r.letter(ctx, work, l) })
 	return r.report, err
 }
 
@@ -144,45 +151,50 @@ type run struct {
 	remover *archive.Remover
 	stream  jetstream.Stream
 
-	// all is how many letters are wanted.
+	// all is the number of wanted dead letters.
 	all int
 
 	mu     sync.Mutex
 	report Report
 }
 
-func (r *run) count(d Decision) {
+func (r *run) count(l archive.Letter, d Decision) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.report[d]++
+	if r.opts.Each != nil {
+		r.opts.Each(l, d)
+	}
 	if r.opts.Progress != nil {
 		r.opts.Progress(r.report.Total(), r.all)
 	}
 }
 
-// letter decides about one letter and does it.
-func (r *run) letter(ctx context.Context, l archive.Letter) error {
+// letter decides about one dead letter and carries the decision out. work is the context of
+// what has begun. If the message was published and its dead letter could not be erased, the
+// message still counts.
+func (r *run) letter(ctx, work context.Context, l archive.Letter) error {
 	d := r.decide(l)
 	if r.limit != nil && !r.opts.DryRun && (d == Replayed || d == Reissued) {
 		if err := r.limit.Wait(ctx); err != nil {
 			return err
 		}
-		d = r.decide(l) // the wait may have been long
+		d = r.decide(l) // again, because the wait may have been long
 	}
+	var err error
 	if !r.opts.DryRun {
-		var err error
-		if d, err = r.do(context.WithoutCancel(ctx), l, d); err != nil {
-			return err
-		}
+		d, err = r.do(work, l, d)
 	}
-	r.count(d)
-	return nil
+	if d != "" {
+		r.count(l, d)
+	}
+	return err
 }
 
-// decide says what is to become of a letter, as far as is known here.
+// decide decides about a dead letter from what is known here.
 func (r *run) decide(l archive.Letter) Decision {
-	subject, err := messages.ParseSubject(l.Subject)
-	if err != nil || subject.Key == messages.HiddenKey {
+	subject, err := wire.ParseSubject(l.Subject)
+	if err != nil || subject.Key == wire.HiddenKey {
 		return NoSubject
 	}
 	switch r.known.fate(l) {
@@ -218,27 +230,28 @@ func (r *run) expired(l archive.Letter) bool {
 	return l.ExpiresAt != nil && !r.opts.Now().Before(*l.ExpiresAt)
 }
 
-// do carries a decision out. What the server knows better changes it.
-func (r *run) do(ctx context.Context, l archive.Letter, d Decision) (Decision, error) {
+// do carries a decision out. An answer of the server can change the decision. It is empty if
+// nothing was done.
+func (r *run) do(work context.Context, l archive.Letter, d Decision) (Decision, error) {
 	if d == Replayed || d == Reissued {
-		ctx, cancel := context.WithTimeout(ctx, apiTimeout)
+		ctx, cancel := context.WithTimeout(work, apiTimeout)
 		defer cancel()
 		var err error
 		if d == Reissued {
 			r.asking <- struct{}{}
 			defer func() { <-r.asking }()
-			ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), apiTimeout) // the wait was not the service's
+			ctx, cancel := context.WithTimeout(work, apiTimeout) // waiting for a turn must not count
 			defer cancel()
 			d, err = r.reissue(ctx, l)
 		} else {
 			d, err = r.publish(ctx, l)
 		}
 		if err != nil {
-			return d, err
+			return "", err
 		}
 	}
 	if d == Replayed || d == Reissued || d == AlreadyReplayed {
-		ctx, cancel := context.WithTimeout(ctx, apiTimeout)
+		ctx, cancel := context.WithTimeout(work, apiTimeout)
 		defer cancel()
 		return d, r.remover.Remove(ctx, l)
 	}
@@ -249,12 +262,12 @@ func (r *run) do(ctx context.Context, l archive.Letter, d Decision) (Decision, e
 // (JSStreamMessageExceedsMaximumErr).
 const codeTooBig = 10054
 
-// publish sends a letter's message back to where it came from, unless a newer one
-// is waiting there, or was a moment ago.
+// publish sends a dead letter's message back to its subject, unless a newer code waits there,
+// or has just been there.
 //
-// A newer code's outcome is published before the stream lets it go. So where the
-// stream says that nothing waits, the outcome of whatever waited before is on this
-// connection already, ahead of that answer.
+// A newer code's outcome is published before the stream removes the code. So if the stream
+// says that nothing waits, the outcome of an earlier waiting code has arrived on this
+// connection before that answer.
 func (r *run) publish(ctx context.Context, l archive.Letter) (Decision, error) {
 	if d, err := r.whatWaits(ctx, l); d != "" || err != nil {
 		return d, err
@@ -272,11 +285,11 @@ func (r *run) publish(ctx context.Context, l archive.Letter) (Decision, error) {
 	msg := nats.NewMsg(l.Subject)
 	msg.Data = body
 	msg.Header.Set(jetstream.MsgIDHeader, replayID(l))
-	msg.Header.Set(messages.EpochHeader, strconv.Itoa(l.Epoch+1))
+	msg.Header.Set(wire.EpochHeader, strconv.Itoa(l.Epoch+1))
 	if l.TraceParent != "" {
 		msg.Header.Set("traceparent", l.TraceParent)
 	}
-	// Where another message waits, it is newer, or this one already.
+	// If another message waits, it is a newer code or this replay.
 	ack, err := r.js.PublishMsg(ctx, msg, jetstream.WithExpectLastSequencePerSubject(0))
 	var api *jetstream.APIError
 	switch {
@@ -289,15 +302,15 @@ func (r *run) publish(ctx context.Context, l archive.Letter) (Decision, error) {
 	case errors.As(err, &api) && api.ErrorCode == jetstream.JSErrCodeStreamWrongLastSequence:
 		d, err := r.whatWaits(ctx, l)
 		if d == "" {
-			d = Replaced // it was there a moment ago
+			d = Replaced // a newer code has just been there
 		}
 		return d, err
 	}
 	return "", fmt.Errorf("replay %s: %w", l.ID, err)
 }
 
-// body returns a letter's message: as it is stored, with the time at which its code
-// expires, or with more of it.
+// body returns a dead letter's message: unchanged, with the code's expiry added, or with a
+// later expiry.
 func (r *run) body(l archive.Letter) ([]byte, error) {
 	if !r.expired(l) {
 		return l.Body, nil
@@ -310,15 +323,15 @@ func (r *run) body(l archive.Letter) ([]byte, error) {
 	return m.Encode()
 }
 
-// duplicate tells whether it is this letter's message that the stream had before:
-// it waits, or what became of it is known. Otherwise the letter stays.
+// duplicate decides whether the duplicate in the stream is this dead letter's replay: then it
+// waits, or its result is known. Otherwise the dead letter stays.
 func (r *run) duplicate(ctx context.Context, l archive.Letter, sequence uint64) (Decision, error) {
 	m, err := r.stream.GetMsg(ctx, sequence)
 	switch {
 	case err == nil && m.Subject == l.Subject:
 		return AlreadyReplayed, nil
 	case err != nil && !errors.Is(err, jetstream.ErrMsgNotFound):
-		return "", fmt.Errorf("replay %s: look at its duplicate: %w", l.ID, err)
+		return "", fmt.Errorf("replay %s: read its duplicate: %w", l.ID, err)
 	}
 	if err := r.known.catchUp(); err != nil {
 		return "", err
@@ -329,12 +342,12 @@ func (r *run) duplicate(ctx context.Context, l archive.Letter, sequence uint64) 
 	return Blocked, nil
 }
 
-// replayID is the Nats-Msg-Id of a letter's replay.
+// replayID is the Nats-Msg-Id of a dead letter's replay.
 func replayID(l archive.Letter) string {
 	return l.ID + "." + strconv.Itoa(l.Epoch+1) + "." + strconv.FormatUint(l.Sequence, 10)
 }
 
-// whatWaits says what stands against a replay in the stream; nothing where no
+// whatWaits returns the decision if a message in the stream prevents a replay, or "" if no
 // message waits for the subject.
 func (r *run) whatWaits(ctx context.Context, l archive.Letter) (Decision, error) {
 	m, err := r.stream.GetLastMsgForSubject(ctx, l.Subject)
@@ -342,30 +355,30 @@ func (r *run) whatWaits(ctx context.Context, l archive.Letter) (Decision, error)
 	case errors.Is(err, jetstream.ErrMsgNotFound):
 		return "", nil
 	case err != nil:
-		return "", fmt.Errorf("replay %s: look at what waits: %w", l.ID, err)
+		return "", fmt.Errorf("replay %s: read the waiting message: %w", l.ID, err)
 	case m.Header.Get(jetstream.MsgIDHeader) == replayID(l):
 		return AlreadyReplayed, nil
 	}
 	return Replaced, nil
 }
 
-// reissuers is how many requests for new codes are on their way at once: an auth
-// service answers them one by one, and each has to be answered in time.
+// reissuers is the number of requests for new codes at once. It is small because an auth
+// service answers them one by one, and each in time.
 const reissuers = 4
 
 // reissue asks the auth service for a new code.
 func (r *run) reissue(ctx context.Context, l archive.Letter) (Decision, error) {
-	subject, err := messages.ParseSubject(l.Subject)
+	subject, err := wire.ParseSubject(l.Subject)
 	if err != nil {
 		return "", fmt.Errorf("reissue %s: %w", l.ID, err)
 	}
-	err = messages.RequestReissue(ctx, r.nc, messages.Reissue{
+	err = wire.RequestReissue(ctx, r.nc, messages.Reissue{
 		ID: l.ID, App: subject.App, Channel: subject.Channel, Type: subject.Type, Key: subject.Key, To: l.To, DeadAt: l.DeadAt,
 	})
 	switch {
-	case errors.Is(err, messages.ErrNobodyListens):
+	case errors.Is(err, wire.ErrNobodyListens):
 		return NobodyListens, nil
-	case errors.Is(err, messages.ErrReissueRefused):
+	case errors.Is(err, wire.ErrReissueRefused):
 		return Refused, nil
 	case err != nil:
 		return "", fmt.Errorf("reissue %s: %w", l.ID, err)

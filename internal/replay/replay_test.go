@@ -17,52 +17,62 @@ import (
 
 	"github.com/codeferry/codeferry/internal/archive"
 	"github.com/codeferry/codeferry/internal/broker"
+	"github.com/codeferry/codeferry/internal/check"
+	"github.com/codeferry/codeferry/internal/natstest"
 	"github.com/codeferry/codeferry/internal/replay"
+	"github.com/codeferry/codeferry/internal/testmain"
 	"github.com/codeferry/codeferry/messages"
+	"github.com/codeferry/codeferry/messages/wire"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) {
+	testmain.Wide(4)
+	goleak.VerifyTestMain(m)
+}
 
 var many = flag.Int("replay.letters", 2000, "how many dead letters the large tests replay")
 
-// rig is a nats-server at its defaults with codeferry's streams.
+// rig is a nats-server with default settings and codeferry's streams.
 type rig struct {
 	t   *testing.T
 	nc  *nats.Conn
 	js  jetstream.JetStream
-	key messages.PrivateKey
+	key wire.PrivateKey
 	now time.Time
 }
 
 func newRig(t *testing.T) *rig {
 	t.Helper()
-	s, err := server.NewServer(&server.Options{Host: "127.0.0.1", Port: server.RANDOM_PORT, JetStream: true, StoreDir: t.TempDir(), NoSigs: true})
-	if err != nil {
-		t.Fatal(err)
-	}
-	s.Start()
-	t.Cleanup(func() { s.Shutdown(); s.WaitForShutdown() })
-	if !s.ReadyForConnections(10 * time.Second) {
-		t.Fatal("the server does not start")
-	}
+	return newRigOn(t, nil)
+}
+
+// newRigOn is newRig with a server of its own settings, and a login.
+func newRigOn(t *testing.T, edit func(*server.Options), login ...nats.Option) *rig {
+	t.Helper()
+	s := natstest.Start(t, func(o *server.Options) {
+		if edit != nil {
+			edit(o)
+		}
+	})
 	r := &rig{t: t, now: time.Now().UTC()}
-	if r.nc, err = nats.Connect(s.ClientURL()); err != nil {
+	var err error
+	if r.nc, err = nats.Connect(s.ClientURL(), login...); err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(r.nc.Close)
 	if r.js, err = jetstream.New(r.nc, jetstream.WithPublishAsyncMaxPending(1<<20)); err != nil {
 		t.Fatal(err)
 	}
-	if err := broker.Provision(t.Context(), r.js, messages.StreamOptions{}); err != nil {
+	if err := broker.Provision(t.Context(), r.js, wire.StreamOptions{}); err != nil {
 		t.Fatal(err)
 	}
-	if r.key, err = messages.GenerateKey(); err != nil {
+	if r.key, err = wire.GenerateKey(); err != nil {
 		t.Fatal(err)
 	}
 	return r
 }
 
-// letter is a dead letter that can be replayed; edit changes it.
+// letter makes a dead letter that can be replayed; edit changes it.
 func (r *rig) letter(id, key string, edit ...func(*messages.DeadLetter)) *messages.DeadLetter {
 	r.t.Helper()
 	expires := r.now.Add(10 * time.Minute)
@@ -91,7 +101,7 @@ func (r *rig) store(letters ...*messages.DeadLetter) {
 		if err != nil {
 			r.t.Fatal(err)
 		}
-		if _, err := r.js.PublishAsync(messages.DeadSubject(d.App, d.Channel, d.Reason), body); err != nil {
+		if _, err := r.js.PublishAsync(wire.DeadSubject(d.App, d.Channel, d.Reason), body); err != nil {
 			r.t.Fatal(err)
 		}
 	}
@@ -104,7 +114,7 @@ func (r *rig) outcome(o messages.Outcome) {
 	if err != nil {
 		r.t.Fatal(err)
 	}
-	if _, err := r.js.Publish(r.t.Context(), messages.OutcomeSubject(o.App, o.Channel, o.Status), body); err != nil {
+	if _, err := r.js.Publish(r.t.Context(), wire.OutcomeSubject(o.App, o.Channel, o.Status), body); err != nil {
 		r.t.Fatal(err)
 	}
 }
@@ -118,10 +128,21 @@ func (r *rig) run(o replay.Options) replay.Report {
 	return report
 }
 
+// reports runs a replay, and checks its report and how many dead letters are left.
+func (r *rig) reports(o replay.Options, want replay.Report, left int) {
+	r.t.Helper()
+	if got := r.run(o); !maps.Equal(got, want) {
+		r.t.Fatalf("the report is %v, want %v", got, want)
+	}
+	if n := r.left(); n != left {
+		r.t.Fatalf("%d dead letters are left, want %d", n, left)
+	}
+}
+
 // waiting returns the messages of CODEFERRY by subject.
 func (r *rig) waiting() map[string]*jetstream.RawStreamMsg {
 	r.t.Helper()
-	s, err := r.js.Stream(r.t.Context(), messages.StreamName)
+	s, err := r.js.Stream(r.t.Context(), wire.StreamName)
 	if err != nil {
 		r.t.Fatal(err)
 	}
@@ -141,7 +162,7 @@ func (r *rig) waiting() map[string]*jetstream.RawStreamMsg {
 
 func (r *rig) left() int {
 	r.t.Helper()
-	s, err := r.js.Stream(r.t.Context(), messages.DeadName)
+	s, err := r.js.Stream(r.t.Context(), wire.DeadName)
 	if err != nil {
 		r.t.Fatal(err)
 	}
@@ -149,29 +170,34 @@ func (r *rig) left() int {
 }
 
 func TestReplay(t *testing.T) {
+	t.Parallel()
 	r := newRig(t)
 	r.store(r.letter("one", "k1", func(d *messages.DeadLetter) { d.Epoch = 2 }))
-	if got := r.run(replay.Options{DryRun: true}); !maps.Equal(got, replay.Report{replay.Replayed: 1}) || len(r.waiting()) != 0 || r.left() != 1 {
-		t.Fatalf("a dry run: %v, %d waiting, %d left", got, len(r.waiting()), r.left())
-	}
-	if got := r.run(replay.Options{}); !maps.Equal(got, replay.Report{replay.Replayed: 1}) || r.left() != 0 {
-		t.Fatalf("%v, %d left", got, r.left())
-	}
+	r.reports(replay.Options{DryRun: true}, replay.Report{replay.Replayed: 1}, 1)
+	check.Equal(t, "the number of waiting messages after a dry run", len(r.waiting()), 0)
+	r.reports(replay.Options{}, replay.Report{replay.Replayed: 1}, 0)
 	m := r.waiting()["codeferry.send.default.sms.SignIn.k1"]
-	if m == nil || m.Header.Get(jetstream.MsgIDHeader) != "one.3.0" || m.Header.Get(messages.EpochHeader) != "3" || m.Header.Get("traceparent") == "" {
-		t.Fatalf("%+v", m)
+	if m == nil {
+		t.Fatalf("the waiting messages are %v, want one for k1", r.waiting())
 	}
-	code, err := messages.Decode(m.Data, messages.SMS)
-	if err != nil || code.ID != "one" {
-		t.Fatal(err, code)
+	check.Equal(t, jetstream.MsgIDHeader, m.Header.Get(jetstream.MsgIDHeader), "one.3.0")
+	check.Equal(t, wire.EpochHeader, m.Header.Get(wire.EpochHeader), "3")
+	check.True(t, "traceparent is set", m.Header.Get("traceparent") != "", m.Header)
+	code, err := wire.Decode(m.Data, messages.SMS)
+	if err != nil {
+		t.Fatal(err)
 	}
-	if err := messages.NewOpener(r.key).Open(m.Subject, code); err != nil || code.To != "+8613012345678" || code.Payload.Text("code") != "482913" {
-		t.Errorf("%v %#v", err, code)
+	check.Equal(t, "the id", code.ID, "one")
+	if err := wire.NewOpener(r.key).Open(m.Subject, code); err != nil {
+		t.Fatal(err)
 	}
+	check.Equal(t, "the address", code.To, "+8613012345678")
+	check.Equal(t, "the code", code.Payload.Text("code"), "482913")
 }
 
-// TestRefusals: each with its reason, and its letter stays.
+// TestRefusals: each has its reason, and the dead letter stays.
 func TestRefusals(t *testing.T) {
+	t.Parallel()
 	for _, c := range []struct {
 		name string
 		edit func(*messages.DeadLetter)
@@ -185,7 +211,7 @@ func TestRefusals(t *testing.T) {
 		{name: "expired, and its code is gone", edit: func(d *messages.DeadLetter) { d.Message, d.Dropped = nil, messages.DroppedExpired }, opts: replay.Options{Extend: time.Minute}, want: replay.Expired},
 		{name: "invalid", edit: func(d *messages.DeadLetter) { d.Message, d.Dropped = nil, messages.DroppedInvalid }, want: replay.Invalid},
 		{name: "no key", edit: func(d *messages.DeadLetter) { d.Message, d.Dropped = nil, messages.DroppedNoKey }, want: replay.NotKept},
-		{name: "no subject", edit: func(d *messages.DeadLetter) { d.Subject = "codeferry.send.default.sms.SignIn." + messages.HiddenKey }, want: replay.NoSubject},
+		{name: "no subject", edit: func(d *messages.DeadLetter) { d.Subject = "codeferry.send.default.sms.SignIn." + wire.HiddenKey }, want: replay.NoSubject},
 		{name: "no subject at all", edit: func(d *messages.DeadLetter) { d.Subject = "" }, want: replay.NoSubject},
 		{name: "in doubt", edit: func(d *messages.DeadLetter) { d.Reason = messages.ReasonDoubt }, want: replay.InDoubt},
 		{name: "poison", edit: func(d *messages.DeadLetter) { d.Reason = messages.ReasonPoison }, want: replay.InDoubt},
@@ -232,6 +258,7 @@ func TestRefusals(t *testing.T) {
 		}, want: replay.AlreadyReplayed},
 	} {
 		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
 			r := newRig(t)
 			d := r.letter("id", "k")
 			if c.edit != nil {
@@ -245,16 +272,16 @@ func TestRefusals(t *testing.T) {
 			}
 			c.opts.Filter = archive.Filter{Reason: d.Reason}
 			if got := r.run(c.opts); !maps.Equal(got, replay.Report{c.want: 1}) {
-				t.Fatalf("%v, want %s", got, c.want)
+				t.Fatalf("the report is %v, want 1 %s", got, c.want)
 			}
 			gone := c.want == replay.Replayed || c.want == replay.AlreadyReplayed
 			if left := r.left(); before-left != map[bool]int{true: 1, false: 0}[gone] {
-				t.Errorf("of %d letters %d are left", before, left)
+				t.Errorf("of %d dead letters %d are left", before, left)
 			}
 			if c.opts.Extend > 0 && c.want == replay.Replayed {
-				code, err := messages.Decode(r.waiting()[d.Subject].Data, messages.SMS)
+				code, err := wire.Decode(r.waiting()[d.Subject].Data, messages.SMS)
 				if left := time.Until(code.ExpiresAt); err != nil || left < 50*time.Second || left > time.Minute {
-					t.Errorf("it is good for %v: %v", left, err)
+					t.Errorf("the code is valid for %v: %v", left, err)
 				}
 			}
 		})
@@ -262,13 +289,12 @@ func TestRefusals(t *testing.T) {
 }
 
 func TestReissue(t *testing.T) {
+	t.Parallel()
 	r := newRig(t)
 	r.store(r.letter("old", "k", func(d *messages.DeadLetter) {
 		d.Message, d.Dropped, d.Reason = nil, messages.DroppedExpired, messages.ReasonExpired
 	}))
-	if got := r.run(replay.Options{Reissue: true}); !maps.Equal(got, replay.Report{replay.NobodyListens: 1}) || r.left() != 1 {
-		t.Fatalf("%v", got)
-	}
+	r.reports(replay.Options{Reissue: true}, replay.Report{replay.NobodyListens: 1}, 1)
 	asked := make(chan messages.Reissue, 2)
 	refuse := true
 	sub, err := messages.OnReissue(t.Context(), r.nc, "default", "auth", func(_ context.Context, q messages.Reissue) error {
@@ -283,28 +309,27 @@ func TestReissue(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer func() { _ = sub.Unsubscribe() }()
-	if got := r.run(replay.Options{Reissue: true}); !maps.Equal(got, replay.Report{replay.Refused: 1}) || r.left() != 1 {
-		t.Fatalf("%v", got)
-	}
+	r.reports(replay.Options{Reissue: true}, replay.Report{replay.Refused: 1}, 1)
 	<-asked
-	if got := r.run(replay.Options{Reissue: true}); !maps.Equal(got, replay.Report{replay.Reissued: 1}) || r.left() != 0 {
-		t.Fatalf("%v", got)
-	}
-	if q := <-asked; q.ID != "old" || q.Key != "k" || q.Type != messages.SignIn || q.To != "+86130****5678" {
-		t.Errorf("%+v", q)
-	}
+	r.reports(replay.Options{Reissue: true}, replay.Report{replay.Reissued: 1}, 0)
+	q := <-asked
+	check.Equal(t, "the request's id", q.ID, "old")
+	check.Equal(t, "the request's key", q.Key, "k")
+	check.Equal(t, "the request's type", q.Type, messages.SignIn)
+	check.Equal(t, "the request's address", q.To, "+86130****5678")
 }
 
-// TestInterrupted stops a replay again and again, between a letter's message and
-// its removal too, and goes on: every message is stored once.
+// TestInterrupted stops a replay again and again, also between storing a message and deleting
+// its dead letter, and continues it: every message is stored once.
 func TestInterrupted(t *testing.T) {
+	t.Parallel()
 	r := newRig(t)
 	n := *many
 	for i := range n {
 		r.store1(r.letter(fmt.Sprintf("id-%d", i), fmt.Sprintf("k-%d", i)))
 	}
 	<-r.js.PublishAsyncComplete()
-	// What a crash leaves: the message is stored, and its letter is still there.
+	// As after a crash: the message is stored, and its dead letter is still there.
 	for i := range n / 10 {
 		msg := nats.NewMsg(fmt.Sprintf("codeferry.send.default.sms.SignIn.k-%d", 7*i%n))
 		msg.Header.Set(jetstream.MsgIDHeader, fmt.Sprintf("id-%d.1.0", 7*i%n))
@@ -332,7 +357,7 @@ func TestInterrupted(t *testing.T) {
 		}
 	}
 	took := time.Since(began)
-	s, err := r.js.Stream(t.Context(), messages.StreamName)
+	s, err := r.js.Stream(t.Context(), wire.StreamName)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -342,14 +367,14 @@ func TestInterrupted(t *testing.T) {
 	t.Logf("%d letters in %d runs, %.0f a second", n, runs+1, float64(n)/took.Seconds())
 }
 
-// store1 is store for one of many.
+// store1 stores one of many dead letters.
 func (r *rig) store1(d *messages.DeadLetter) {
 	r.t.Helper()
 	body, err := json.Marshal(d)
 	if err != nil {
 		r.t.Fatal(err)
 	}
-	if _, err := r.js.PublishAsync(messages.DeadSubject(d.App, d.Channel, d.Reason), body); err != nil {
+	if _, err := r.js.PublishAsync(wire.DeadSubject(d.App, d.Channel, d.Reason), body); err != nil {
 		r.t.Fatal(err)
 	}
 }

@@ -15,9 +15,8 @@ import (
 	"github.com/codeferry/codeferry/config"
 )
 
-// certificates are a server's TLS files. Each handshake looks whether they have
-// changed, and takes them as they are then; where they can't be read or do not
-// belong together, what was read before goes on.
+// certificates are a server's TLS files. Each handshake checks whether they have changed, and
+// reads them again; if they can't be read or do not belong together, the old ones stay in use.
 type certificates struct {
 	files config.TLS
 	log   zerolog.Logger
@@ -25,11 +24,11 @@ type certificates struct {
 	mu      sync.Mutex
 	current *tls.Config
 	read    fileStates
-	// refused are the files that could not be taken: it is said once.
+	// refused are the states of files that could not be used, so that this is logged once.
 	refused fileStates
 }
 
-// fileStates is what tells that a file was replaced: one for each of a TLS.
+// fileStates shows whether a file was replaced: one state for each TLS file.
 type fileStates [3]os.FileInfo
 
 func (a fileStates) same(b fileStates) bool {
@@ -54,7 +53,7 @@ func statFiles(files config.TLS) (s fileStates) {
 	return s
 }
 
-// openCertificates reads the files. Its error says which one is wrong.
+// openCertificates reads the files. Its error says which file is wrong.
 func openCertificates(files config.TLS, log zerolog.Logger) (*certificates, error) {
 	c := &certificates{files: files, log: log, read: statFiles(files)}
 	var err error
@@ -62,7 +61,7 @@ func openCertificates(files config.TLS, log zerolog.Logger) (*certificates, erro
 	return c, err
 }
 
-// config returns what a server listens with.
+// config returns the configuration for a listener.
 func (c *certificates) config() *tls.Config {
 	return &tls.Config{
 		MinVersion:         tls.VersionTLS12,
@@ -74,7 +73,7 @@ func (c *certificates) config() *tls.Config {
 func (c *certificates) now() *tls.Config {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	states := statFiles(c.files) // before they are read: a change meanwhile is seen at the next handshake
+	states := statFiles(c.files) // before the read, so that the next handshake sees a change during it
 	if states.same(c.read) {
 		return c.current
 	}
@@ -82,7 +81,7 @@ func (c *certificates) now() *tls.Config {
 	if err != nil {
 		if !states.same(c.refused) {
 			c.refused = states
-			c.log.Error().Err(err).Msg("the TLS files have changed, and can't be taken; those from before go on")
+			c.log.Error().Err(err).Msg("the TLS files have changed, and can't be used; the old ones stay in use")
 		}
 		return c.current
 	}
@@ -95,17 +94,16 @@ func (c *certificates) now() *tls.Config {
 func loadTLS(files config.TLS) (*tls.Config, error) {
 	pair, err := tls.LoadX509KeyPair(string(files.CertFile), string(files.KeyFile))
 	if err != nil {
-		var path *os.PathError
-		if errors.As(err, &path) {
+		if _, ok := errors.AsType[*os.PathError](err); ok {
 			return nil, fmt.Errorf("http.tls: %w", err)
 		}
-		return nil, fmt.Errorf("http.tls: %s and %s are no certificate and its private key in PEM: %w", files.CertFile, files.KeyFile, err)
+		return nil, fmt.Errorf("http.tls: %s and %s are not a certificate and its private key in PEM: %w", files.CertFile, files.KeyFile, err)
 	}
 	c := &tls.Config{
 		Certificates: []tls.Certificate{pair},
 		MinVersion:   tls.VersionTLS12,
 		NextProtos:   []string{"http/1.1"},
-		// A session from before would carry a client in whose root is trusted no longer.
+		// An old session would still accept a client whose root is no longer trusted.
 		SessionTicketsDisabled: true,
 	}
 	if files.ClientCAFile != "" {
@@ -117,7 +115,7 @@ func loadTLS(files config.TLS) (*tls.Config, error) {
 		for _, root := range roots {
 			c.ClientCAs.AddCert(root)
 		}
-		c.ClientAuth = tls.VerifyClientCertIfGiven // probes of health have none
+		c.ClientAuth = tls.VerifyClientCertIfGiven // health probes have no certificate
 	}
 	return c, nil
 }
@@ -144,10 +142,10 @@ func readRoots(file string) (roots []*x509.Certificate, err error) {
 	return roots, nil
 }
 
-// soon is how long before its end a certificate is worth a word.
+// soon is how long before its expiry a certificate gets a warning.
 const soon = 14 * 24 * time.Hour
 
-// validity tells what is the matter with a certificate's time; "" where nothing is.
+// validity describes the problem with a certificate's dates; "" if there is none.
 func validity(c *x509.Certificate, now time.Time) string {
 	const day = time.DateOnly
 	switch {

@@ -11,9 +11,8 @@ import (
 	"github.com/codeferry/codeferry/config"
 )
 
-// CheckHTTP tells whether the HTTP side may start as it is configured: it reads the
-// TLS files, and listens nowhere. The warnings say what is right and yet needs
-// someone's attention.
+// CheckHTTP checks the configuration of the HTTP side: it reads the TLS files, but does not
+// listen. The warnings are about settings that are valid but need attention.
 func CheckHTTP(c *config.Config, now time.Time) (warnings []string, err error) {
 	if err := exposed(c); err != nil {
 		return nil, err
@@ -47,20 +46,20 @@ func CheckHTTP(c *config.Config, now time.Time) (warnings []string, err error) {
 	return warnings, nil
 }
 
-// exposed refuses to serve others than this machine without asking who they are.
+// exposed refuses to serve other machines without authentication.
 func exposed(c *config.Config) error {
 	if c.HTTP.Guarded() || config.Loopback(c.Listen) {
 		return nil
 	}
-	return fmt.Errorf("listen is %s, which others than this machine reach, and nothing keeps them from the metrics: give http.token or http.tls.clientCAFile, or listen on 127.0.0.1", c.Listen)
+	return fmt.Errorf("listen is %s, which other machines can reach, and nothing protects the metrics: set http.token or http.tls.clientCAFile, or listen on 127.0.0.1", c.Listen)
 }
 
-// guard lets those through who bring what the configuration asks for: each of it.
+// guard lets requests through that have everything that the configuration asks for.
 type guard struct {
-	// token is the sum of what is asked for, so that a comparison takes the same
-	// time whatever is brought; nil where none is.
+	// token is the hash of the required token, so that every comparison takes the same
+	// time; nil if none is required.
 	token *[sha256.Size]byte
-	// certificate tells whether the client has to have one.
+	// certificate says whether the client needs a certificate.
 	certificate bool
 	next        http.Handler
 }
@@ -76,8 +75,8 @@ func newGuard(h config.HTTP, next http.Handler) *guard {
 
 const realm = `Bearer realm="codeferry"`
 
-// ServeHTTP answers 401 to those without the token, and 403 to those without a
-// certificate: HTTP has no challenge that asks for one.
+// ServeHTTP answers 401 to requests without the token, and 403 to those without a certificate,
+// because HTTP has no challenge for a certificate.
 func (g *guard) ServeHTTP(rw http.ResponseWriter, r *http.Request) {
 	if g.certificate && (r.TLS == nil || len(r.TLS.VerifiedChains) == 0) {
 		answer(rw, http.StatusForbidden, "this takes a client certificate")
@@ -110,7 +109,7 @@ func bearer(h http.Header) (token string, ok bool) {
 	return strings.TrimSpace(token), ok && strings.EqualFold(scheme, "Bearer")
 }
 
-// small refuses a body that is larger than anything that is taken here.
+// small refuses a body that is larger than any valid one.
 func small(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
 		if r.ContentLength > maxBody {

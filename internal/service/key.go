@@ -8,15 +8,15 @@ import (
 	"path/filepath"
 
 	"github.com/codeferry/codeferry/config"
-	"github.com/codeferry/codeferry/messages"
+	"github.com/codeferry/codeferry/messages/wire"
 )
 
-// keyFile is the private key that seals dead letters beside an embedded server's
-// data, where the configuration gives none.
+// keyFile is the file beside the embedded server's data with the private key that seals dead
+// letters, if the configuration gives no key.
 const keyFile = "sealing.key"
 
-// withOwnKey returns the configuration with a key: its own, or the one in dataDir,
-// which is made where it is missing.
+// withOwnKey returns the configuration with a key: its own, or the one in dataDir, which it
+// makes if it is missing.
 func withOwnKey(c *config.Config) (*config.Config, error) {
 	if len(c.Sealing.Keys) > 0 {
 		return c, nil
@@ -26,13 +26,23 @@ func withOwnKey(c *config.Config) (*config.Config, error) {
 		return nil, err
 	}
 	with := *c
-	with.Sealing.Keys = []messages.PrivateKey{key}
+	with.Sealing.Keys = []wire.PrivateKey{key}
 	return &with, nil
 }
 
-// Keys returns the keys with which a service of this configuration seals and opens;
-// none where there are none yet.
-func Keys(c *config.Config) ([]messages.PrivateKey, error) {
+// SealingWarning says what is lost without a sealing key. It is empty if there is a key, or if
+// the embedded server makes its own.
+func SealingWarning(c *config.Config) string {
+	if len(c.Sealing.Keys) > 0 || c.NATS.URL == "" {
+		return ""
+	}
+	return "there is no sealing key: dead letters keep neither the recipient nor the code, and none of them can be replayed; " +
+		"make a key with codeferry keygen --out " + keyFile + ", and name it: sealing: {keys: [\"${file:" + keyFile + "}\"]}"
+}
+
+// Keys returns the keys with which a service of this configuration seals and opens; none if
+// they do not exist yet.
+func Keys(c *config.Config) ([]wire.PrivateKey, error) {
 	if len(c.Sealing.Keys) > 0 || c.NATS.URL != "" {
 		return c.Sealing.Keys, nil
 	}
@@ -46,27 +56,27 @@ func Keys(c *config.Config) ([]messages.PrivateKey, error) {
 	return with.Sealing.Keys, nil
 }
 
-func ownKey(file string) (messages.PrivateKey, error) {
+func ownKey(file string) (wire.PrivateKey, error) {
 	text, err := os.ReadFile(file)
 	if err == nil {
-		key, err := messages.ParsePrivateKey(string(text))
+		key, err := wire.ParsePrivateKey(string(text))
 		if err != nil {
-			return key, fmt.Errorf("the sealing key in %s %w; put the right one back, or remove the file: what was sealed for it is lost then", file, err)
+			return key, fmt.Errorf("the sealing key in %s %w; restore the right one, or remove the file: then everything that was sealed for it is lost", file, err)
 		}
 		return key, nil
 	}
 	if !errors.Is(err, fs.ErrNotExist) {
-		return messages.PrivateKey{}, fmt.Errorf("read the sealing key: %w", err)
+		return wire.PrivateKey{}, fmt.Errorf("read the sealing key: %w", err)
 	}
-	key, err := messages.GenerateKey()
+	key, err := wire.GenerateKey()
 	if err != nil {
 		return key, err
 	}
 	return key, WriteKey(file, key)
 }
 
-// WriteKey writes a private key to a new file that its owner alone can read.
-func WriteKey(file string, key messages.PrivateKey) error {
+// WriteKey writes a private key to a new file that only its owner can read.
+func WriteKey(file string, key wire.PrivateKey) error {
 	secret, err := key.Reveal()
 	if err != nil {
 		return err

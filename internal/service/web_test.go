@@ -3,22 +3,14 @@ package service
 import (
 	"bytes"
 	"context"
-	"crypto/ecdsa"
-	"crypto/elliptic"
-	"crypto/rand"
 	"crypto/tls"
-	"crypto/x509"
-	"crypto/x509/pkix"
-	"encoding/pem"
 	"fmt"
 	"io"
-	"math/big"
 	"net"
 	"net/http"
 	"os"
 	"path/filepath"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
@@ -27,96 +19,39 @@ import (
 	"go.uber.org/goleak"
 
 	"github.com/codeferry/codeferry/config"
+	"github.com/codeferry/codeferry/internal/syncbuf"
+	"github.com/codeferry/codeferry/internal/testca"
+	"github.com/codeferry/codeferry/internal/testmain"
 	"github.com/codeferry/codeferry/sender"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) {
+	testmain.Wide(2)
+	goleak.VerifyTestMain(m)
+}
 
 const (
 	token = "0123456789abcdef0123456789abcdef"
 	day   = 24 * time.Hour
 )
 
-// authority makes certificates.
-type authority struct {
-	t    *testing.T
-	cert *x509.Certificate
-	key  *ecdsa.PrivateKey
-	n    int64
-}
-
-func newAuthority(t *testing.T, until time.Time) *authority {
-	t.Helper()
-	a := &authority{t: t}
-	a.cert, a.key = a.issue(&x509.Certificate{IsCA: true, BasicConstraintsValid: true, KeyUsage: x509.KeyUsageCertSign, Subject: pkix.Name{CommonName: "test root"}}, until)
-	return a
-}
-
-func (a *authority) issue(template *x509.Certificate, until time.Time) (*x509.Certificate, *ecdsa.PrivateKey) {
-	a.t.Helper()
-	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	if err != nil {
-		a.t.Fatal(err)
-	}
-	a.n++
-	template.SerialNumber = big.NewInt(a.n)
-	template.NotBefore, template.NotAfter = time.Now().Add(-100*day), until
-	parent, signer := a.cert, a.key
-	if parent == nil {
-		parent, signer = template, key
-	}
-	der, err := x509.CreateCertificate(rand.Reader, template, parent, key.Public(), signer)
-	if err != nil {
-		a.t.Fatal(err)
-	}
-	cert, err := x509.ParseCertificate(der)
-	if err != nil {
-		a.t.Fatal(err)
-	}
-	return cert, key
-}
-
-// pair makes a certificate for 127.0.0.1, for servers and clients, in PEM.
-func (a *authority) pair(until time.Time) (cert, key []byte) {
-	a.t.Helper()
-	c, k := a.issue(&x509.Certificate{
-		Subject: pkix.Name{CommonName: "test"}, IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)},
-		ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth, x509.ExtKeyUsageClientAuth},
-	}, until)
-	der, err := x509.MarshalPKCS8PrivateKey(k)
-	if err != nil {
-		a.t.Fatal(err)
-	}
-	return certPEM(c), pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: der})
-}
-
-func certPEM(c *x509.Certificate) []byte {
-	return pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: c.Raw})
-}
-
-// put replaces a file as tools that renew certificates do.
+// put replaces a file.
 func put(t *testing.T, path config.Path, text []byte) {
 	t.Helper()
-	next := string(path) + ".next"
-	if err := os.WriteFile(next, text, 0o600); err != nil {
-		t.Fatal(err)
-	}
-	if err := os.Rename(next, string(path)); err != nil {
-		t.Fatal(err)
-	}
+	testca.Replace(t, string(path), text)
 }
 
 // files writes a server's files.
-func (a *authority) files(until time.Time, clients *authority) config.TLS {
-	a.t.Helper()
-	dir := a.t.TempDir()
+func files(t *testing.T, a *testca.CA, until time.Time, clients *testca.CA) config.TLS {
+	t.Helper()
+	dir := t.TempDir()
 	files := config.TLS{CertFile: config.Path(filepath.Join(dir, "cert.pem")), KeyFile: config.Path(filepath.Join(dir, "key.pem"))}
-	cert, key := a.pair(until)
-	put(a.t, files.CertFile, cert)
-	put(a.t, files.KeyFile, key)
+	cert, key := a.PairUntil(until, "127.0.0.1")
+	put(t, files.CertFile, cert)
+	put(t, files.KeyFile, key)
 	if clients != nil {
 		files.ClientCAFile = config.Path(filepath.Join(dir, "clients.pem"))
-		put(a.t, files.ClientCAFile, certPEM(clients.cert))
+		put(t, files.ClientCAFile, clients.Root())
 	}
 	return files
 }
@@ -125,24 +60,6 @@ func withHTTP(listen string, h config.HTTP) *config.Config {
 	c := config.Default()
 	c.Listen, c.HTTP = listen, h
 	return c
-}
-
-// logged is a log that can be read while it is written.
-type logged struct {
-	mu   sync.Mutex
-	text bytes.Buffer
-}
-
-func (l *logged) Write(b []byte) (int, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.text.Write(b)
-}
-
-func (l *logged) String() string {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.text.String()
 }
 
 // serve serves until the test ends, and returns the address.
@@ -161,19 +78,19 @@ func serve(t *testing.T, h config.HTTP, log io.Writer) string {
 	return l.Addr().String()
 }
 
-// client trusts an authority, and shows a certificate where it is given one.
-func client(t *testing.T, trusts *authority, cert, key []byte) *http.Client {
+// client trusts an authority, and shows a certificate if it has one.
+func client(t *testing.T, trusts *testca.CA, cert, key []byte) *http.Client {
 	t.Helper()
-	c := &tls.Config{RootCAs: x509.NewCertPool(), ClientSessionCache: tls.NewLRUClientSessionCache(0)}
+	c := &tls.Config{ClientSessionCache: tls.NewLRUClientSessionCache(0)}
 	if trusts != nil {
-		c.RootCAs.AddCert(trusts.cert)
+		c.RootCAs = trusts.Pool()
 	}
 	if cert != nil {
 		pair, err := tls.X509KeyPair(cert, key)
 		if err != nil {
 			t.Fatal(err)
 		}
-		// Shown whatever the server asks for.
+		// It is shown even if the server asks for another one.
 		c.GetClientCertificate = func(*tls.CertificateRequestInfo) (*tls.Certificate, error) { return &pair, nil }
 	}
 	transport := &http.Transport{TLSClientConfig: c, DisableKeepAlives: true}
@@ -207,11 +124,12 @@ func ask(t *testing.T, c *http.Client, method, url string, body io.Reader, auth 
 }
 
 func TestToken(t *testing.T) {
+	t.Parallel()
 	const (
 		bare  = `Bearer realm="codeferry"`
 		wrong = `Bearer realm="codeferry", error="invalid_token"`
 	)
-	var log logged
+	var log syncbuf.Buffer
 	base := "http://" + serve(t, config.HTTP{Token: sender.NewSecret(token)}, &log)
 	c := client(t, nil, nil, nil)
 	for _, tt := range []struct {
@@ -257,15 +175,18 @@ func TestToken(t *testing.T) {
 	}
 }
 
-// Whatever way a path is written, what is behind the guard stays there.
+// TestPathsDontPassTheGuard: no spelling of a path gets past the guard.
 func TestPathsDontPassTheGuard(t *testing.T) {
+	t.Parallel()
 	addr := serve(t, config.HTTP{Token: sender.NewSecret(token)}, io.Discard)
 	for _, target := range []string{"/livez/../metrics", "//metrics", "/./metrics", "/metrics/", "/%6detrics", "/livez%2f..%2fmetrics", "/readyz;/metrics", "http://x/metrics", "*"} {
 		conn, err := new(net.Dialer).DialContext(t.Context(), "tcp", addr)
 		if err != nil {
 			t.Fatal(err)
 		}
-		fmt.Fprintf(conn, "GET %s HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n", target)
+		if _, err := fmt.Fprintf(conn, "GET %s HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n", target); err != nil {
+			t.Errorf("%s: ask for it: %v", target, err)
+		}
 		text, err := io.ReadAll(conn)
 		if err != nil || !strings.HasPrefix(string(text), "HTTP/1.1 ") || strings.Contains(string(text), "go_goroutines") {
 			t.Errorf("%s: %v, %.100s", target, err, text)
@@ -275,6 +196,7 @@ func TestPathsDontPassTheGuard(t *testing.T) {
 }
 
 func TestLimits(t *testing.T) {
+	t.Parallel()
 	base := "http://" + serve(t, config.HTTP{}, io.Discard)
 	c := client(t, nil, nil, nil)
 	for size, want := range map[int]int{maxBody: 405, maxBody + 1: 413} {
@@ -307,21 +229,22 @@ func (nopWriter) Write(b []byte) (int, error) { return len(b), nil }
 func (nopWriter) WriteHeader(int)             {}
 
 func TestTLSAndClientCertificates(t *testing.T) {
-	ours, theirs := newAuthority(t, time.Now().Add(100*day)), newAuthority(t, time.Now().Add(100*day))
-	good := func(a *authority) *http.Client {
-		cert, key := a.pair(time.Now().Add(day))
+	t.Parallel()
+	ours, theirs := testca.NewUntil(t, time.Now().Add(100*day)), testca.NewUntil(t, time.Now().Add(100*day))
+	good := func(a *testca.CA) *http.Client {
+		cert, key := a.PairUntil(time.Now().Add(day), "127.0.0.1")
 		return client(t, ours, cert, key)
 	}
-	oldCert, oldKey := ours.pair(time.Now().Add(-day))
+	oldCert, oldKey := ours.PairUntil(time.Now().Add(-day), "127.0.0.1")
 	bearer := "Bearer " + token
 	for _, tt := range []struct {
 		name    string
-		clients *authority
+		clients *testca.CA
 		token   bool
 		client  *http.Client
 		auth    []string
 		path    string
-		status  int // 0 where there is no answer
+		status  int // 0 for no answer
 	}{
 		{name: "TLS alone", client: client(t, ours, nil, nil), path: "/metrics", status: 200},
 		{name: "a client that does not trust the server", client: client(t, theirs, nil, nil), path: "/livez"},
@@ -337,14 +260,17 @@ func TestTLSAndClientCertificates(t *testing.T) {
 		{name: "both are asked for, and a token given", clients: ours, token: true, client: client(t, ours, nil, nil), auth: []string{bearer}, path: "/metrics", status: 403},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			h := config.HTTP{TLS: ours.files(time.Now().Add(50*day), tt.clients)}
+			h := config.HTTP{TLS: files(t, ours, time.Now().Add(50*day), tt.clients)}
 			if tt.token {
 				h.Token = sender.NewSecret(token)
 			}
 			addr := serve(t, h, io.Discard)
 			got, err := ask(t, tt.client, "GET", "https://"+addr+tt.path, nil, tt.auth...)
-			if (err == nil) != (tt.status != 0) || got.status != tt.status {
-				t.Errorf("%v, %d %s", err, got.status, got.text)
+			if answered := err == nil; answered != (tt.status != 0) {
+				t.Errorf("answered is %v, error %v; want status %d", answered, err, tt.status)
+			}
+			if got.status != tt.status {
+				t.Errorf("the status is %d (%s), want %d", got.status, got.text, tt.status)
 			}
 			if plain, err := ask(t, tt.client, "GET", "http://"+addr+tt.path, nil); err == nil && plain.status != 400 {
 				t.Errorf("plain HTTP is answered: %d", plain.status)
@@ -354,12 +280,11 @@ func TestTLSAndClientCertificates(t *testing.T) {
 }
 
 func TestOldTLSIsRefused(t *testing.T) {
-	a := newAuthority(t, time.Now().Add(100*day))
-	addr := serve(t, config.HTTP{TLS: a.files(time.Now().Add(50*day), nil)}, io.Discard)
+	t.Parallel()
+	a := testca.NewUntil(t, time.Now().Add(100*day))
+	addr := serve(t, config.HTTP{TLS: files(t, a, time.Now().Add(50*day), nil)}, io.Discard)
 	for version, want := range map[uint16]bool{tls.VersionTLS10: false, tls.VersionTLS11: false, tls.VersionTLS12: true, tls.VersionTLS13: true} {
-		roots := x509.NewCertPool()
-		roots.AddCert(a.cert)
-		d := tls.Dialer{Config: &tls.Config{RootCAs: roots, MinVersion: tls.VersionTLS10, MaxVersion: version}}
+		d := tls.Dialer{Config: &tls.Config{RootCAs: a.Pool(), MinVersion: tls.VersionTLS10, MaxVersion: version}}
 		conn, err := d.DialContext(t.Context(), "tcp", addr)
 		if (err == nil) != want {
 			t.Errorf("%s: %v", tls.VersionName(version), err)
@@ -370,16 +295,17 @@ func TestOldTLSIsRefused(t *testing.T) {
 	}
 }
 
-// A renewed certificate and another root of clients are taken without a restart;
-// files that do not belong together, or are gone, change nothing.
+// TestCertificatesAreReadAgain: a renewed certificate and another root of clients take effect
+// without a restart; files that do not belong together, or are missing, change nothing.
 func TestCertificatesAreReadAgain(t *testing.T) {
-	a, b := newAuthority(t, time.Now().Add(100*day)), newAuthority(t, time.Now().Add(100*day))
-	files := a.files(time.Now().Add(50*day), a)
-	var log logged
+	t.Parallel()
+	a, b := testca.NewUntil(t, time.Now().Add(100*day)), testca.NewUntil(t, time.Now().Add(100*day))
+	files := files(t, a, time.Now().Add(50*day), a)
+	var log syncbuf.Buffer
 	base := "https://" + serve(t, config.HTTP{TLS: files}, &log)
-	with := func(issuer *authority) *http.Client {
-		cert, key := issuer.pair(time.Now().Add(day))
-		return client(t, a, cert, key) // one each: it would resume its session
+	with := func(issuer *testca.CA) *http.Client {
+		cert, key := issuer.PairUntil(time.Now().Add(day), "127.0.0.1")
+		return client(t, a, cert, key) // a new one each time, because it would resume its session
 	}
 	ofA, ofB := with(a), with(b)
 	serial := func() int64 {
@@ -398,16 +324,20 @@ func TestCertificatesAreReadAgain(t *testing.T) {
 		return err == nil && got.status == 200
 	}
 	first := serial()
-	cert, key := a.pair(time.Now().Add(60 * day))
-	renewed := a.n
+	cert, key := a.PairUntil(time.Now().Add(60*day), "127.0.0.1")
+	pair, err := tls.X509KeyPair(cert, key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	renewed := pair.Leaf.SerialNumber.Int64()
 	put(t, files.CertFile, cert)
 	for range 3 {
 		if n := serial(); n != first {
 			t.Errorf("with a new certificate and the old key: %d", n)
 		}
 	}
-	if n := strings.Count(log.String(), "can't be taken"); n != 1 {
-		t.Errorf("it is said %d times: %s", n, log.String())
+	if n := strings.Count(log.String(), "can't be used"); n != 1 {
+		t.Errorf("it is logged %d times: %s", n, log.String())
 	}
 	put(t, files.KeyFile, key)
 	if n := serial(); n != renewed {
@@ -422,15 +352,15 @@ func TestCertificatesAreReadAgain(t *testing.T) {
 	put(t, files.CertFile, cert)
 
 	if !letsIn(ofA) || letsIn(ofB) {
-		t.Error("the first root does not decide")
+		t.Error("the first root has no effect")
 	}
-	put(t, files.ClientCAFile, certPEM(b.cert))
+	put(t, files.ClientCAFile, b.Root())
 	if letsIn(ofA) || !letsIn(ofB) {
-		t.Error("the second root does not decide")
+		t.Error("the second root has no effect")
 	}
 	put(t, files.ClientCAFile, []byte("nothing"))
 	if letsIn(ofA) || !letsIn(ofB) {
-		t.Error("a file without roots opens or closes the door")
+		t.Error("a file without roots changes who is let in")
 	}
 	if strings.Contains(log.String(), "PRIVATE") {
 		t.Errorf("the log holds the key: %s", log.String())
@@ -438,10 +368,11 @@ func TestCertificatesAreReadAgain(t *testing.T) {
 }
 
 func TestCheckHTTP(t *testing.T) {
-	a := newAuthority(t, time.Now().Add(100*day))
-	old := newAuthority(t, time.Now().Add(-day))
+	t.Parallel()
+	a := testca.NewUntil(t, time.Now().Add(100*day))
+	old := testca.NewUntil(t, time.Now().Add(-day))
 	gone := config.Path(filepath.Join(t.TempDir(), "gone.pem"))
-	good := a.files(time.Now().Add(50*day), a)
+	good := files(t, a, time.Now().Add(50*day), a)
 	bad := config.Path(filepath.Join(t.TempDir(), "bad.pem"))
 	put(t, bad, []byte("-----BEGIN CERTIFICATE-----\naGVsbG8=\n-----END CERTIFICATE-----\n"))
 	const all = "0.0.0.0:8080"
@@ -453,18 +384,18 @@ func TestCheckHTTP(t *testing.T) {
 		warning string
 	}{
 		{name: "this machine's alone", listen: "127.0.0.1:8080"},
-		{name: "everyone's", listen: all, err: "listen is 0.0.0.0:8080, which others than this machine reach"},
+		{name: "everyone's", listen: all, err: "listen is 0.0.0.0:8080, which other machines can reach"},
 		{name: "everyone's, without a host", listen: ":8080", err: "listen is :8080"},
-		{name: "TLS keeps nobody out", listen: all, http: config.HTTP{TLS: a.files(time.Now().Add(50*day), nil)}, err: "give http.token or http.tls.clientCAFile"},
+		{name: "TLS keeps nobody out", listen: all, http: config.HTTP{TLS: files(t, a, time.Now().Add(50*day), nil)}, err: "set http.token or http.tls.clientCAFile"},
 		{name: "a token in the clear", listen: all, http: config.HTTP{Token: sender.NewSecret(token)}, warning: "http.token goes over the network in the clear"},
 		{name: "a token on this machine", listen: "localhost:8080", http: config.HTTP{Token: sender.NewSecret(token)}},
 		{name: "all is well", listen: all, http: config.HTTP{Token: sender.NewSecret(token), TLS: good}},
 		{name: "certificates alone", listen: all, http: config.HTTP{TLS: good}},
-		{name: "an expired certificate", listen: all, http: config.HTTP{TLS: a.files(time.Now().Add(-day), a)}, warning: "cert.pem has expired on " + time.Now().Add(-day).UTC().Format(time.DateOnly)},
-		{name: "one that soon expires", listen: all, http: config.HTTP{TLS: a.files(time.Now().Add(5*day), a)}, warning: "cert.pem expires on"},
-		{name: "an expired root", listen: all, http: config.HTTP{TLS: a.files(time.Now().Add(50*day), old)}, warning: "(CN=test root) has expired on"},
+		{name: "an expired certificate", listen: all, http: config.HTTP{TLS: files(t, a, time.Now().Add(-day), a)}, warning: "cert.pem has expired on " + time.Now().Add(-day).UTC().Format(time.DateOnly)},
+		{name: "one that soon expires", listen: all, http: config.HTTP{TLS: files(t, a, time.Now().Add(5*day), a)}, warning: "cert.pem expires on"},
+		{name: "an expired root", listen: all, http: config.HTTP{TLS: files(t, a, time.Now().Add(50*day), old)}, warning: "(CN=test root) has expired on"},
 		{name: "no file", listen: all, http: config.HTTP{TLS: config.TLS{CertFile: gone, KeyFile: good.KeyFile, ClientCAFile: good.ClientCAFile}}, err: "gone.pem: no such file"},
-		{name: "another's key", listen: all, http: config.HTTP{TLS: config.TLS{CertFile: good.CertFile, KeyFile: a.files(time.Now(), nil).KeyFile, ClientCAFile: good.ClientCAFile}}, err: "private key does not match"},
+		{name: "another's key", listen: all, http: config.HTTP{TLS: config.TLS{CertFile: good.CertFile, KeyFile: files(t, a, time.Now(), nil).KeyFile, ClientCAFile: good.ClientCAFile}}, err: "private key does not match"},
 		{name: "no certificate", listen: all, http: config.HTTP{TLS: config.TLS{CertFile: bad, KeyFile: good.KeyFile, ClientCAFile: good.ClientCAFile}}, err: "bad.pem and"},
 		{name: "no roots", listen: all, http: config.HTTP{TLS: config.TLS{CertFile: good.CertFile, KeyFile: good.KeyFile, ClientCAFile: good.KeyFile}}, err: "key.pem holds no certificate"},
 		{name: "a broken root", listen: all, http: config.HTTP{TLS: config.TLS{CertFile: good.CertFile, KeyFile: good.KeyFile, ClientCAFile: bad}}, err: "bad.pem: x509"},

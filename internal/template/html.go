@@ -8,26 +8,25 @@ import (
 	"strings"
 )
 
-// The delimiters under which a placeholder is handed to html/template, so that
-// any brace of the source stays text: private-use characters that no mail has.
+// The delimiters of placeholders for html/template. They are private-use characters that no
+// mail has, so all braces of the source stay text.
 const (
 	leftDelim  = "\uE000"
 	rightDelim = "\uE001"
 )
 
-// HTML parses an HTML text whose values are escaped for where they stand:
-// between tags, in an attribute, in a URL, in a style. The escaping is
-// html/template's. Comments are kept as they are, since Outlook's conditional
-// ones carry content.
+// HTML parses an HTML text. html/template escapes its values for their place: between tags, in
+// an attribute, in a URL, in a style. Comments stay unchanged, because Outlook's conditional
+// comments hold content.
 func HTML(src string) (*Template, error) {
-	if strings.Contains(src, leftDelim) || strings.Contains(src, rightDelim) {
-		return nil, errors.New("holds the private-use characters U+E000 or U+E001")
+	if err := checkPrivate(src); err != nil {
+		return nil, err
 	}
 	t := &Template{variables: variables(src), clean: func(s string) string { return s }}
 	at := 0
 	for _, m := range comment.FindAllStringIndex(src, -1) {
 		if !strings.HasPrefix(src[m[0]:], "<!--") {
-			continue // a style or a script: html/template's to read
+			continue // a style or a script, which html/template reads
 		}
 		if err := t.addHTML(src[at:m[0]]); err != nil {
 			return nil, err
@@ -41,6 +40,13 @@ func HTML(src string) (*Template, error) {
 		return nil, err
 	}
 	return t, nil
+}
+
+func checkPrivate(src string) error {
+	if strings.Contains(src, leftDelim) || strings.Contains(src, rightDelim) {
+		return errors.New("holds the private-use characters U+E000 or U+E001")
+	}
+	return nil
 }
 
 var (
@@ -73,20 +79,28 @@ func (t *Template) addHTML(src string) error {
 		fmt.Fprintf(&b, "%sindex . %q%s", leftDelim, name, rightDelim)
 	}
 	b.WriteString(p.text[len(p.text)-1])
-	h, err := htmltemplate.New("").Delims(leftDelim, rightDelim).Parse(b.String())
-	if err == nil {
-		// The escaper runs at the first execution; what it can't escape is to be
-		// found now.
-		err = h.Execute(new(strings.Builder), map[string]string{})
-	}
+	h, err := parseEscaped(b.String())
 	if err != nil {
-		return fmt.Errorf("is no HTML in which a value could be escaped: %s", reason(err))
+		return err
 	}
-	t.parts = append(t.parts, html{h})
+	t.parts = append(t.parts, htmlPart{h})
 	return nil
 }
 
-// reason leaves away how html/template names templates, which means nothing here.
+// parseEscaped parses HTML whose placeholders are between our delimiters.
+func parseEscaped(src string) (*htmltemplate.Template, error) {
+	h, err := htmltemplate.New("").Delims(leftDelim, rightDelim).Parse(src)
+	if err == nil {
+		// The escaper runs at the first execution. Run it now, to find text that it can't escape.
+		err = h.Execute(new(strings.Builder), map[string]string{})
+	}
+	if err != nil {
+		return nil, fmt.Errorf("is not HTML in which a value can be escaped: %s", reason(err))
+	}
+	return h, nil
+}
+
+// reason removes html/template's names of templates, which mean nothing here.
 func reason(err error) string {
 	s := err.Error()
 	if i := strings.LastIndex(s, "html/template:"); i >= 0 {
@@ -95,8 +109,8 @@ func reason(err error) string {
 	return strings.TrimLeft(s, `:"0123456789 `)
 }
 
-type html struct{ t *htmltemplate.Template }
+type htmlPart struct{ t *htmltemplate.Template }
 
-func (h html) write(b *strings.Builder, values map[string]string) error {
+func (h htmlPart) write(b *strings.Builder, values map[string]string) error {
 	return h.t.Execute(b, values)
 }

@@ -1,8 +1,8 @@
 // Package template renders Logto's templates: text with {{code}} and any other
-// {{name}} or {{a.b.1}} of a message's payload. A template is parsed once, at
-// start; a value is escaped for where it stands in the HTML.
+// {{name}} or {{a.b.1}} of a message's payload. A template is parsed once, at the
+// start; a value is escaped for its place in the HTML.
 //
-// Whatever else stands between braces is text, as in Logto.
+// Everything else between braces is text, as in Logto.
 package template
 
 import (
@@ -14,20 +14,20 @@ import (
 	"strings"
 )
 
-// Template is parsed text. It may be rendered by many goroutines at once.
+// Template is a parsed text. Many goroutines can render it at once.
 type Template struct {
 	parts     []part
 	variables []string
-	// clean is what is done to a value before it is put in.
+	// clean changes a value before it is inserted.
 	clean func(string) string
 }
 
-// part writes its share of a template, with the values of the variables.
+// part writes one part of a template, with the values of the variables.
 type part interface {
 	write(b *strings.Builder, values map[string]string) error
 }
 
-// Plain parses text whose values are put in as they are.
+// Plain parses text whose values are inserted unchanged.
 func Plain(src string) *Template {
 	return &Template{
 		parts:     []part{parsePlain(src)},
@@ -36,8 +36,21 @@ func Plain(src string) *Template {
 	}
 }
 
-// Line parses text that stays on one line, such as a subject: what would break
-// the line in a value becomes a space.
+// PlainText parses a mail's plain text. Values are inserted unchanged, except in a URL: there
+// they are escaped for their place, as HTML does it in an href. A mail program makes a link of
+// the URL, and the value must not end or change it.
+func PlainText(src string) (*Template, error) {
+	t := Plain(src)
+	parts, err := textParts(src)
+	if err != nil {
+		return nil, err
+	}
+	t.parts = parts
+	return t, nil
+}
+
+// Line parses text that stays on one line, such as a subject: a line break in a value becomes
+// a space.
 func Line(src string) *Template {
 	t := Plain(src)
 	t.clean = oneLine
@@ -47,8 +60,7 @@ func Line(src string) *Template {
 // Variables returns the names that the template uses, sorted.
 func (t *Template) Variables() []string { return t.variables }
 
-// MissingError is a variable that a code can't do without and that the payload
-// lacks.
+// MissingError names a required variable that the payload does not have.
 type MissingError struct{ Name string }
 
 // Error names the variable.
@@ -56,11 +68,11 @@ func (e *MissingError) Error() string {
 	return fmt.Sprintf("the template uses {{%s}} and the payload has no %s", e.Name, e.Name)
 }
 
-// required are the variables without which a message is of no use.
+// required reports whether a message is of no use without the variable.
 func required(name string) bool { return name == "code" || name == "link" }
 
-// Render fills the template in. A missing code or link is a *MissingError; any
-// other missing value is nothing, and named in missing.
+// Render fills in the template. A missing code or link is a *MissingError; any other missing
+// value becomes empty text, and missing names it.
 func (t *Template) Render(payload map[string]any) (text string, missing []string, err error) {
 	values := make(map[string]string, len(t.variables))
 	for _, name := range t.variables {
@@ -82,11 +94,12 @@ func (t *Template) Render(payload map[string]any) (text string, missing []string
 	return b.String(), missing, nil
 }
 
-// placeholder is Logto's: spaces allowed; letters, digits, _ and . in a name.
+// placeholder matches Logto's placeholders: with or without spaces around a name of letters,
+// digits, _ and dots.
 var placeholder = regexp.MustCompile(`\{\{\s*([A-Za-z0-9_]+(?:\.[A-Za-z0-9_]+)*)\s*\}\}`)
 
-// Mistakes returns what in a template begins as a placeholder and is none: it
-// goes out as it stands, which nobody wants who wrote it.
+// Mistakes returns the parts of a template that begin like a placeholder and are not one. They
+// are sent as text, which their author surely does not want.
 func Mistakes(src string) []string {
 	const shown = 30
 	var found []string
@@ -102,7 +115,7 @@ func Mistakes(src string) []string {
 	return found
 }
 
-// attempted is what somebody may have meant as a placeholder, on one line.
+// attempted matches what the author may have meant as a placeholder, on one line.
 var attempted = regexp.MustCompile(`\{\{.*?(?:\}\}|$|\n)`)
 
 func variables(src string) []string {
@@ -139,8 +152,8 @@ func (p plain) write(b *strings.Builder, values map[string]string) error {
 	return nil
 }
 
-// lookup finds a value by its path; ok is false where the payload has no text
-// there: nothing, null, an object or a list.
+// lookup finds a value by its path; ok is false if the payload has no text there: no value,
+// null, an object or a list.
 func lookup(payload map[string]any, path string) (text string, ok bool) {
 	var v any = payload
 	for name := range strings.SplitSeq(path, ".") {
@@ -172,7 +185,7 @@ func lookup(payload map[string]any, path string) (text string, ok bool) {
 	return "", false
 }
 
-// oneLine replaces control characters, and Unicode's own line breaks, by spaces.
+// oneLine replaces control characters and Unicode's line breaks with spaces.
 func oneLine(s string) string {
 	return strings.Map(func(r rune) rune {
 		if r < ' ' || r == 0x7f || r == '\u0085' || r == '\u2028' || r == '\u2029' {

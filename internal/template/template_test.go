@@ -120,14 +120,14 @@ func TestHTMLRefusesWhatItCannotEscape(t *testing.T) {
 			if _, err := template.HTML(src); err == nil {
 				t.Error("accepted")
 			} else if strings.Contains(err.Error(), "html/template") || strings.Contains(err.Error(), "\n") {
-				t.Errorf("an error for people: %v", err)
+				t.Errorf("the error is not for people: %v", err)
 			}
 		})
 	}
 }
 
-// TestSeed renders the documented sign-up mail: a large table whose link holds
-// one variable as its host and one in its query.
+// TestSeed renders the documented sign-up mail: a large table whose link has one variable as
+// its host and one in its query.
 func TestSeed(t *testing.T) {
 	src, err := os.ReadFile("testdata/sign-up.html")
 	if err != nil {
@@ -172,7 +172,7 @@ func FuzzTemplate(f *testing.F) {
 			return
 		}
 		if _, _, err := tmpl.Render(values); err != nil {
-			t.Fatalf("what was parsed can't be rendered: %v", err)
+			t.Fatalf("a parsed template can't be rendered: %v", err)
 		}
 	})
 }

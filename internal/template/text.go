@@ -7,30 +7,52 @@ import (
 	"golang.org/x/net/html/atom"
 )
 
-// Text makes a plain-text template of an HTML one: its words and its links, a
-// line a block. Placeholders stay, and their values are put in as they are.
-func Text(src string) *Template {
+// Text makes a plain-text template from an HTML one: its words and its links, one line for
+// each block. Placeholders stay; their values are escaped as in PlainText, and those of a link
+// as in the HTML.
+func Text(src string) (*Template, error) {
+	if err := checkPrivate(src); err != nil {
+		return nil, err
+	}
 	root, err := dom.Parse(strings.NewReader(src))
-	if err != nil { // only a reader's error; a string has none
-		return Plain("")
+	if err != nil {
+		return nil, err
 	}
 	var w textWriter
 	w.node(root)
-	return Plain(strings.TrimSpace(w.b.String()))
+	text := strings.TrimSpace(w.b.String())
+	t := Plain("")
+	for i, piece := range strings.Split(text, leftDelim) {
+		if i > 0 {
+			url, rest, _ := strings.Cut(piece, rightDelim)
+			l, err := parseLink(url)
+			if err != nil {
+				return nil, err
+			}
+			t.parts, piece = append(t.parts, l), rest
+		}
+		parts, err := textParts(piece)
+		if err != nil {
+			return nil, err
+		}
+		t.parts = append(t.parts, parts...)
+	}
+	t.variables = variables(text)
+	return t, nil
 }
 
-// textWriter writes words with one space between, and lines with at most one
-// empty line between.
+// textWriter writes words with one space between them, and lines with at most one empty line
+// between them.
 type textWriter struct {
 	b strings.Builder
-	// space and lines are owed: written before the next word, if there is one.
+	// space and lines are written before the next word, if there is one.
 	space bool
 	lines int
 }
 
 func (w *textWriter) node(n *dom.Node) {
 	if n.Type == dom.TextNode {
-		w.words(n.Data)
+		w.words(withoutPrivate.Replace(n.Data))
 		return
 	}
 	if n.Type == dom.ElementNode {
@@ -46,13 +68,13 @@ func (w *textWriter) children(n *dom.Node) {
 	}
 }
 
-// silent elements hold nothing that a reader of the HTML sees.
+// silent holds the elements whose content a reader of the HTML does not see.
 var silent = map[atom.Atom]bool{
 	atom.Head: true, atom.Style: true, atom.Script: true, atom.Title: true, atom.Template: true, atom.Noscript: true,
 }
 
-// gap is how many lines stand around an element at least, between its words and
-// the others: 2 makes an empty line.
+// gap is the least number of line breaks between an element's words and the others: 2 makes an
+// empty line.
 var gap = map[atom.Atom]int{
 	atom.Div: 1, atom.Tr: 1, atom.Dt: 1, atom.Dd: 1, atom.Center: 1, atom.Li: 1,
 	atom.P: 2, atom.H1: 2, atom.H2: 2, atom.H3: 2, atom.H4: 2, atom.H5: 2, atom.H6: 2,
@@ -65,7 +87,7 @@ func (w *textWriter) element(n *dom.Node) {
 		return
 	}
 	w.atLeast(gap[n.DataAtom])
-	switch n.DataAtom { //nolint:exhaustive // the others are their children
+	switch n.DataAtom { //nolint:exhaustive // for all others, only the children matter
 	case atom.Br:
 		w.lines++
 	case atom.A:
@@ -80,25 +102,40 @@ func (w *textWriter) element(n *dom.Node) {
 	w.atLeast(gap[n.DataAtom])
 }
 
-// link writes a link's words and, where they do not say it, where it leads.
+// link writes a link's words, and its URL if the words do not show it.
 func (w *textWriter) link(n *dom.Node) {
 	before := w.b.Len()
 	w.children(n)
-	said := strings.TrimSpace(w.b.String()[before:])
+	words := strings.TrimSpace(w.b.String()[before:])
 	to := href(n)
 	switch {
-	case to == "" || strings.HasPrefix(to, "#") || to == said || to == "mailto:"+said:
-	case said == "":
-		w.words(to)
+	case to == "" || strings.HasPrefix(to, "#") || to == "mailto:"+words:
+	case words == "":
+		w.words(marked(to))
+	case to == words: // the words are the URL
+		text := w.b.String()
+		w.b.Reset()
+		w.b.WriteString(text[:len(text)-len(words)] + marked(to))
 	default:
-		w.words(" (" + to + ")")
+		w.words(" (" + marked(to) + ")")
 	}
+}
+
+// withoutPrivate removes our delimiters, which HTML may hold as &#xE000;.
+var withoutPrivate = strings.NewReplacer(leftDelim, "", rightDelim, "")
+
+// marked puts a URL with placeholders between our delimiters, so that Text finds it.
+func marked(url string) string {
+	if !placeholder.MatchString(url) {
+		return url
+	}
+	return leftDelim + url + rightDelim
 }
 
 func href(n *dom.Node) string {
 	for _, a := range n.Attr {
 		if a.Key == "href" {
-			return strings.TrimSpace(a.Val)
+			return strings.TrimSpace(withoutPrivate.Replace(a.Val))
 		}
 	}
 	return ""
@@ -119,7 +156,7 @@ func (w *textWriter) words(s string) {
 	}
 }
 
-// owed writes the lines or the space before a word.
+// owed writes the line breaks or the space before a word.
 func (w *textWriter) owed() {
 	switch {
 	case w.b.Len() == 0:

@@ -6,27 +6,29 @@ import (
 	"github.com/codeferry/codeferry/sender"
 )
 
-// Account is what the connectors of Aliyun have in common in a configuration: the
-// keys and where the requests go.
+// Account holds the settings that all Aliyun connectors have: the keys, and where
+// requests go.
 type Account struct {
 	// AccessKeyID, AccessKeySecret and, with STS, SecurityToken sign the requests.
 	AccessKeyID     sender.Secret `yaml:"accessKeyId"`
 	AccessKeySecret sender.Secret `yaml:"accessKeySecret"`
 	SecurityToken   sender.Secret `yaml:"securityToken"`
-	// Credentials says where the keys come from, where they are not given above.
+	// Credentials says where the keys come from, if they are not given above.
 	Credentials Credentials `yaml:"credentials"`
-	// RegionID is sent with every request, and chooses the host. Default:
-	// cn-hangzhou.
+	// RegionID is sent with every request, and selects the host. Default: cn-hangzhou.
 	RegionID string `yaml:"regionId"`
-	// Endpoint replaces the region's host: a host, or a URL; http:// is for a
-	// stand-in only.
+	// Endpoint replaces the region's host: a host, or a URL; http:// is for a fake
+	// provider only.
 	Endpoint string `yaml:"endpoint"`
 	// Timeout bounds a request. Default: DefaultTimeout.
 	Timeout time.Duration `yaml:"timeout"`
+	// NetHTTP makes all requests by Go's net/http, also those to STS. Requests through a
+	// proxy always use it. Default: false, which uses codeferry's own connections.
+	NetHTTP bool `yaml:"netHTTP"`
 }
 
-// KeyProblems reports what is wrong with the keys: there is exactly one way to
-// them.
+// KeyProblems reports what is wrong with the keys. Exactly one source of keys must be
+// set.
 func (a *Account) KeyProblems() []sender.Problem {
 	keys := []struct {
 		path   string
@@ -40,14 +42,14 @@ func (a *Account) KeyProblems() []sender.Problem {
 			case takes && required && !given:
 				problems = append(problems, sender.Problem{Path: k.path, Text: "is required: the keys that may assume credentials.roleArn"})
 			case !takes && given:
-				problems = append(problems, sender.Problem{Path: k.path, Text: "stands beside credentials, which give the keys; leave one of them out"})
+				problems = append(problems, sender.Problem{Path: k.path, Text: "can't be set together with credentials, which give the keys; remove one of them"})
 			}
 		}
 		return problems
 	}
 	text := "is required"
 	if a.AccessKeyID.IsZero() && a.AccessKeySecret.IsZero() {
-		text = "is required, or in place of the keys credentials: {type: …} with one of " + typeNames()
+		text = "is required; or set credentials: {type: …} with one of " + typeNames()
 	}
 	var problems []sender.Problem
 	for _, k := range keys[:2] {
@@ -58,7 +60,7 @@ func (a *Account) KeyProblems() []sender.Problem {
 	return problems
 }
 
-// Connect returns a client for a product. Its error names what is wrong.
+// Connect returns a client for a product. Its error names the wrong setting.
 func (a Account) Connect(product Endpoints) (*Client, error) {
 	a.Endpoint = product.Host(a.RegionID, a.Endpoint)
 	a.RegionID = Region(a.RegionID)

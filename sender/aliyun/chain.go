@@ -12,18 +12,17 @@ import (
 	"github.com/codeferry/codeferry/sender"
 )
 
-// The places and the order are those of the SDK's default chain, but not its
-// code: a chain of the SDK keeps asking the place that failed last, reads a profile
-// once and for ever, leaves a transport behind for each request, takes no context
-// and shows a broken profile whole in its error. Here each place is looked at
-// each time, and one that is set up and fails is not passed over: the next would
-// send as somebody else.
+// The places and their order are those of the SDK's default chain. The code is not: a
+// chain of the SDK keeps asking the place that failed last, reads a profile only once,
+// leaks a transport for each request, takes no context, and shows the whole text of a
+// broken profile in its error. This chain tries each place each time. It does not skip a
+// place that is set up but fails, because the next place would send as another account.
 
-// chain is a source of the keys of the first place that is set up.
+// chain returns a source that takes the keys from the first place that is set up.
 func chain(c Credentials) source {
 	places := []source{
 		environment,
-		oidcEnvironment(c.STSEndpoint),
+		oidcEnvironment(c),
 		cliProfile(c),
 		credentialsFile(c),
 		ownInstance(c),
@@ -35,7 +34,7 @@ func chain(c Credentials) source {
 				return k, err
 			}
 		}
-		return nil, noKeys(sender.Unavailable, "the default chain finds no keys: not in the environment, not in ~/.aliyun/config.json, "+
+		return nil, noKeys(sender.Unavailable, "the default chain found no keys: not in the environment, not in ~/.aliyun/config.json, "+
 			"not in ~/.alibabacloud/credentials, and no ECS instance answers")
 	}
 }
@@ -46,15 +45,15 @@ func environment(context.Context) (*keys, *sender.Error) {
 	case id == "" && secret == "":
 		return nil, nil
 	case id == "" || secret == "":
-		return nil, noKeys(sender.AccountDown, "of "+envKeyID+" and "+envKeySecret+" only one is set")
+		return nil, noKeys(sender.AccountDown, "only one of "+envKeyID+" and "+envKeySecret+" is set")
 	}
 	return newKeys("env", id, secret, os.Getenv(envSecurityToken)), nil
 }
 
-// oidcEnvironment is what RRSA gives to a pod.
-func oidcEnvironment(endpoint string) source {
+// oidcEnvironment is a source that uses the OIDC variables that RRSA sets in a pod.
+func oidcEnvironment(from Credentials) source {
 	return func(ctx context.Context) (*keys, *sender.Error) {
-		c := Credentials{Type: OIDCRoleARN, STSEndpoint: endpoint}
+		c := Credentials{Type: OIDCRoleARN, STSEndpoint: from.STSEndpoint, netHTTP: from.netHTTP}
 		c.fromEnvironment()
 		if c.RoleArn == "" || c.OIDCProviderArn == "" || c.OIDCTokenFile == "" {
 			return nil, nil
@@ -63,7 +62,7 @@ func oidcEnvironment(endpoint string) source {
 	}
 }
 
-// ask asks a source that has just been made.
+// ask returns a function that asks a source, or that returns the error of making it.
 func ask(ctx context.Context) func(source, error) (*keys, *sender.Error) {
 	return func(s source, err error) (*keys, *sender.Error) {
 		if err != nil {
@@ -73,7 +72,7 @@ func ask(ctx context.Context) func(source, error) (*keys, *sender.Error) {
 	}
 }
 
-// profile is one of the Aliyun CLI's, by its own names.
+// profile is a profile of the Aliyun CLI, with the CLI's own field names.
 type profile struct {
 	Name            string `json:"name"`
 	Mode            string `json:"mode"`
@@ -93,10 +92,10 @@ type profile struct {
 	OIDCProviderArn string `json:"oidc_provider_arn"`
 }
 
-// maxProfiles is how many profiles a profile may stand on.
+// maxProfiles bounds a chain of profiles that refer to each other.
 const maxProfiles = 8
 
-// cliProfile is the current profile of ~/.aliyun/config.json.
+// cliProfile is a source that uses the current profile of ~/.aliyun/config.json.
 func cliProfile(c Credentials) source {
 	return func(ctx context.Context) (*keys, *sender.Error) {
 		home, err := os.UserHomeDir()
@@ -138,11 +137,11 @@ func cliProfile(c Credentials) source {
 func cliSource(c Credentials, profiles map[string]profile, name string, depth int) (source, error) {
 	p, ok := profiles[name]
 	if !ok {
-		return nil, fmt.Errorf("its source_profile %q is not there", name)
+		return nil, fmt.Errorf("its source_profile %q does not exist", name)
 	}
 	r := role{
 		arn: p.RoleArn, session: p.RoleSession, policy: p.Policy, externalID: p.ExternalID, seconds: p.Seconds,
-		endpoint: cmp.Or(c.STSEndpoint, stsHost(p.STSRegion, p.VPC)),
+		endpoint: cmp.Or(c.STSEndpoint, stsHost(p.STSRegion, p.VPC)), netHTTP: c.netHTTP,
 	}
 	own := func(token string) (source, error) {
 		return profileKeys("cli_profile", p.AccessKeyID, p.AccessKeySecret, token)
@@ -174,21 +173,22 @@ func cliSource(c Credentials, profiles map[string]profile, name string, depth in
 	case "OIDC":
 		return assumeRoleWithOIDC(r, p.OIDCProviderArn, p.OIDCTokenFile)
 	}
-	return nil, errors.New("its mode is none of AK, StsToken, RamRoleArn, ChainableRamRoleArn, EcsRamRole and OIDC")
+	return nil, errors.New("its mode is not one of AK, StsToken, RamRoleArn, ChainableRamRoleArn, EcsRamRole and OIDC")
 }
 
-// profileKeys is a source of the keys in a profile, which may change.
+// profileKeys returns a source of the keys in a profile. The profile's file can change at
+// any time.
 func profileKeys(provider, id, secret, token string) (source, error) {
 	if id == "" || secret == "" {
-		return nil, errors.New("it lacks its key or the key's secret")
+		return nil, errors.New("it lacks the key's ID or its secret")
 	}
 	k := newKeys(provider, id, secret, token)
 	k.local = true
 	return func(context.Context) (*keys, *sender.Error) { return k, nil }, nil
 }
 
-// credentialsFile is a section of ALIBABA_CLOUD_CREDENTIALS_FILE, or else
-// ~/.alibabacloud/credentials.
+// credentialsFile is a source that uses a section of ALIBABA_CLOUD_CREDENTIALS_FILE or,
+// if that is not set, of ~/.alibabacloud/credentials.
 func credentialsFile(c Credentials) source {
 	return func(ctx context.Context) (*keys, *sender.Error) {
 		path := os.Getenv(envCredentialsFile)
@@ -223,8 +223,8 @@ func credentialsFile(c Credentials) source {
 	}
 }
 
-// sectionSource returns the source that a section of a credentials file
-// describes; its names have lost their underscores.
+// sectionSource returns the source that a section of a credentials file describes. The
+// names in values have no underscores.
 func sectionSource(c Credentials, values map[string]string) (source, error) {
 	own, err := profileKeys("profile", values["accesskeyid"], values["accesskeysecret"], values["securitytoken"])
 	switch values["type"] {
@@ -240,13 +240,13 @@ func sectionSource(c Credentials, values map[string]string) (source, error) {
 		}
 		return assumeRole(role{
 			arn: values["rolearn"], session: values["rolesessionname"], policy: values["policy"],
-			endpoint: cmp.Or(c.STSEndpoint, stsHost("", false)),
+			endpoint: cmp.Or(c.STSEndpoint, stsHost("", false)), netHTTP: c.netHTTP,
 		}, own)
 	}
-	return nil, errors.New("its type is none of access_key, sts, ram_role_arn and ecs_ram_role")
+	return nil, errors.New("its type is not one of access_key, sts, ram_role_arn and ecs_ram_role")
 }
 
-// ownInstance is the role of the ECS instance that this may be.
+// ownInstance is a source that uses the role of the ECS instance, if this machine is one.
 func ownInstance(c Credentials) source {
 	ask := instanceRole(c.instance())
 	return func(ctx context.Context) (*keys, *sender.Error) {
@@ -255,7 +255,7 @@ func ownInstance(c Credentials) source {
 		}
 		k, err := ask(ctx)
 		if err != nil && os.Getenv(envMetadataRole) == "" {
-			return nil, nil // most likely it is none
+			return nil, nil // most likely this machine is not an ECS instance
 		}
 		return k, err
 	}

@@ -1,11 +1,11 @@
-// Package aliyun is what the Aliyun connectors share: a client for Aliyun's
-// RPC-style APIs, the regions' endpoints and the catalogue of error codes.
+// Package aliyun holds what the Aliyun connectors share: a client for Aliyun's RPC-style
+// APIs, the regions' endpoints and the catalogue of error codes.
 //
-// The SDK says which actions there are and reads the answers; the requests are signed
-// here, as the SDK signs them, and travel by package exchange. The SDK's own Client is not used:
-// it is not safe to share, takes no context, retries what may have been accepted,
-// puts bodies into URLs, panics on some answers, and costs several times what the
-// rest of a message does.
+// The SDK names the actions and reads the answers. This package signs the requests, as
+// the SDK does, and sends them by package httpclient. It does not use the SDK's own
+// Client, which is not safe to share, takes no context, retries requests that may have
+// been accepted, puts bodies into URLs, panics on some answers, and costs several times
+// as much as the rest of a message.
 package aliyun
 
 import (
@@ -16,32 +16,32 @@ import (
 	"net/url"
 	"time"
 
-	"github.com/aliyun/alibaba-cloud-sdk-go/sdk/requests"
 	"github.com/aliyun/alibaba-cloud-sdk-go/sdk/responses"
 
 	"github.com/codeferry/codeferry/sender"
-	"github.com/codeferry/codeferry/sender/internal/exchange"
+	"github.com/codeferry/codeferry/sender/internal/httpclient"
+	"github.com/codeferry/codeferry/sender/redact"
 )
 
 // DefaultTimeout bounds a request from its first byte out to its last byte in.
 const DefaultTimeout = 10 * time.Second
 
-// Client calls one endpoint with the keys of one source. It may be used by many
-// goroutines at once.
+// Client calls one endpoint with the keys of one source. Many goroutines can use it at
+// once.
 type Client struct {
 	scheme, host string
 	region       string
 	timeout      time.Duration
 	keys         *keyring
-	// exchange is an exchange.Client's Do. fmt does not look behind a function, as it does
-	// behind a pointer while connections come and go.
-	exchange func(context.Context, *exchange.Request) (*exchange.Answer, error)
+	// do is the Do of an httpclient.Client. fmt prints what a pointer leads to, which
+	// would race with changes of the connections; it does not look into a function.
+	do func(context.Context, *httpclient.Request) (*httpclient.Answer, error)
 }
 
 // NewClient returns a client for the account's Endpoint. Its error names what is
 // wrong with it.
 func NewClient(a Account) (*Client, error) {
-	c, err := newClient(a.Endpoint, a.RegionID, a.Timeout, exchange.Options{})
+	c, err := newClient(a.Endpoint, a.RegionID, a.Timeout, httpclient.Options{NetHTTP: a.NetHTTP})
 	if err != nil {
 		return nil, fmt.Errorf("endpoint %w", err)
 	}
@@ -53,8 +53,8 @@ func NewClient(a Account) (*Client, error) {
 	return c, nil
 }
 
-// newClient returns a client that has no keys.
-func newClient(endpoint, region string, timeout time.Duration, o exchange.Options) (*Client, error) {
+// newClient returns a client without keys.
+func newClient(endpoint, region string, timeout time.Duration, o httpclient.Options) (*Client, error) {
 	scheme, host, err := ParseEndpoint(endpoint)
 	if err != nil {
 		return nil, err
@@ -62,34 +62,39 @@ func newClient(endpoint, region string, timeout time.Duration, o exchange.Option
 	if timeout <= 0 {
 		timeout = DefaultTimeout
 	}
-	return &Client{scheme: scheme, host: host, region: region, timeout: timeout, exchange: exchange.New(o).Do}, nil
+	return &Client{scheme: scheme, host: host, region: region, timeout: timeout, do: httpclient.New(o).Do}, nil
 }
 
-// ParseEndpoint takes an endpoint apart: a host with an optional port, or a URL
-// that is one. A bare host means HTTPS.
+// ParseEndpoint splits an endpoint into scheme and host. An endpoint is a host with an
+// optional port, or a URL of scheme and host alone. A bare host means HTTPS.
 func ParseEndpoint(endpoint string) (scheme, host string, err error) {
-	u, err := exchange.ParseEndpoint(endpoint, "a host such as dm.aliyuncs.com, or http://127.0.0.1:9090 for a stand-in")
+	u, err := httpclient.ParseEndpoint(endpoint, "a host such as dm.aliyuncs.com, or http://127.0.0.1:9090 for a fake")
 	if err != nil {
 		return "", "", err
 	}
 	return u.Scheme, u.Host, nil
 }
 
-// Do signs a request, sends it once and reads the answer into resp. Do
-// blocks until the answer is there, the client's time-out is over or ctx ends. Where
-// keys have to be asked for first, that takes at most half of the time-out.
+// Do signs a request, sends it once and reads the answer into resp. It blocks until the
+// answer has come, the client's time-out is over or ctx ends. If it must fetch keys
+// first, it spends at most half of the time-out on them.
 //
-// Its error is an *sender.Error. An answer with a 2xx status is no error here,
-// whatever its Code: that is the caller's to judge.
+// Its error is a *sender.Error. An answer with a 2xx status is not an error here,
+// whatever its Code: the caller judges the Code.
 func (c *Client) Do(ctx context.Context, a Action, params Params, resp responses.AcsResponse) error {
-	deadline := time.Now().Add(c.timeout)
-	// A message that has not got its keys must not leave so late that its answer is
-	// missed.
-	k, failed := c.keys.get(ctx, c.timeout/2)
+	return c.DoBefore(ctx, time.Time{}, a, params, resp)
+}
+
+// DoBefore is Do for a request that must leave before notAfter. If it can't, it is not
+// sent, and the error has sender.CodeExpired. Zero means no bound.
+func (c *Client) DoBefore(ctx context.Context, notAfter time.Time, a Action, params Params, resp responses.AcsResponse) error {
+	when := bounds{deadline: time.Now().Add(c.timeout), notAfter: notAfter}
+	// A message must not wait so long for keys that no time is left for its answer.
+	k, failed := c.keys.get(ctx, c.timeout/2, notAfter)
 	if failed != nil {
 		return failed
 	}
-	err := c.call(ctx, deadline, a, params, resp, k)
+	err := c.call(ctx, when, a, params, resp, k)
 	if err == nil {
 		return nil // a nil *sender.Error is not a nil error
 	}
@@ -99,11 +104,15 @@ func (c *Client) Do(ctx context.Context, a Action, params Params, resp responses
 	return err
 }
 
-// call makes one request, signed with k, or not signed where that is nil. See Do.
-func (c *Client) call(ctx context.Context, deadline time.Time, a Action, params Params, resp responses.AcsResponse, k *keys) (failed *sender.Error) {
+// bounds are the Deadline and NotAfter of an httpclient.Request.
+type bounds struct{ deadline, notAfter time.Time }
+
+// call makes one request. It signs the request with k; if k is nil, the request stays
+// unsigned. See Do.
+func (c *Client) call(ctx context.Context, when bounds, a Action, params Params, resp responses.AcsResponse, k *keys) (failed *sender.Error) {
 	defer func() {
 		if r := recover(); r != nil {
-			// What the SDK can't read may be the answer to a message that was accepted.
+			// An answer that the SDK can't read may be that to an accepted message.
 			failed = &sender.Error{Class: sender.Unknown, Code: "SDK.Panic", Detail: "the Aliyun SDK failed on the provider's answer"}
 		}
 	}()
@@ -112,32 +121,32 @@ func (c *Client) call(ctx context.Context, deadline time.Time, a Action, params 
 		s.keys, s.nonce = k, newNonce()
 	}
 	out := s.sign(a, c.region, params)
-	answer, err := c.exchange(ctx, &exchange.Request{
+	answer, err := c.do(ctx, &httpclient.Request{
 		Method: http.MethodPost,
 		URL:    &url.URL{Scheme: c.scheme, Host: c.host, Path: "/", RawQuery: out.query},
-		Header: header,
-		Body:   out.body, Deadline: deadline,
+		Header: a.header,
+		Body:   out.body, Deadline: when.deadline, NotAfter: when.notAfter,
 	})
 	if err != nil {
-		return exchange.Failure(err, noAnswer)
+		return httpclient.Failure(err, noAnswer)
 	}
 	if answer.Status < 200 || answer.Status > 299 {
 		return answerError(answer, params)
 	}
-	if err := responses.Unmarshal(resp, answer.Response(), "JSON"); err != nil { //nolint:bodyclose // it lies in memory
-		return &sender.Error{Class: sender.Unknown, Code: "SDK.JsonUnmarshalError", Detail: "the provider's answer is not the JSON that it should be"}
+	if failed := answer.Failure(noAnswer); failed != nil {
+		return failed
+	}
+	if err := responses.Unmarshal(resp, answer.Response(), "JSON"); err != nil { //nolint:bodyclose // its body is in memory
+		return &sender.Error{Class: sender.Unknown, Code: "SDK.JsonUnmarshalError", Detail: "the provider's answer is not the JSON that was expected"}
 	}
 	return nil
 }
 
-// header is every request's; it names who asks.
-var header = http.Header{"Content-Type": {requests.Form}, "User-Agent": {"codeferry"}}
-
-// noAnswer has the SDK's words where it has some.
-var noAnswer = exchange.Codes{Connect: "SDK.ConnectError", ConnectTimeout: "SDK.ConnectTimeout", Read: "SDK.ReadError", ReadTimeout: "SDK.ReadTimeout"}
+// noAnswer uses the SDK's codes, if the SDK has one.
+var noAnswer = httpclient.Codes{Connect: "SDK.ConnectError", ConnectTimeout: "SDK.ConnectTimeout", Read: "SDK.ReadError", ReadTimeout: "SDK.ReadTimeout"}
 
 // answerError reads an answer with a status other than 2xx.
-func answerError(from *exchange.Answer, params Params) *sender.Error {
+func answerError(from *httpclient.Answer, params Params) *sender.Error {
 	var answer struct {
 		Code, Message any
 		RequestID     any `json:"RequestId"`
@@ -150,30 +159,55 @@ func answerError(from *exchange.Answer, params Params) *sender.Error {
 	var e *sender.Error
 	if err != nil || code == "" {
 		e = &sender.Error{
-			Class: sender.Unknown, Code: fmt.Sprintf("HTTP.%d", from.Status),
+			Class: sender.Unknown, Scope: sender.ScopeConnector, Code: fmt.Sprintf("HTTP.%d", from.Status),
 			Detail: "the provider's answer has no code of its own",
 		}
 		if from.Status == http.StatusTooManyRequests {
-			e.Class = sender.Throttled // a gateway's; it has not passed the request on
+			e.Class = sender.Throttled // a gateway refused it, and has not passed the request on
 		}
 	} else {
 		message, _ := answer.Message.(string)
 		requestID, _ := answer.RequestID.(string)
 		e = NewError(code, message, requestID, from.Status, params)
 	}
-	e.RetryAfter = max(e.RetryAfter, exchange.RetryAfter(from.Header, time.Now()))
+	now := time.Now()
+	explainClock(e, from.Header, now)
+	e.RetryAfter = max(e.RetryAfter, httpclient.RetryAfter(from.Header, now))
 	return e
 }
 
-// NewError classes an answer by its code. An empty code is doubt. Of the message
-// it keeps what says nothing of the recipient and the text in params, what was sent.
+// codeOK is the only Code of the SMS products that means success. The HTTP status is 200
+// either way.
+const codeOK = "OK"
+
+// CodeError returns the error of an SMS product's answer with an HTTP status of 200, and nil
+// if its Code means success. See NewError.
+func CodeError(code, message, requestID string, params Params) error {
+	if code == codeOK {
+		return nil
+	}
+	return NewError(code, message, requestID, http.StatusOK, params)
+}
+
+// NewError classes an answer by its code. An empty code is doubt. The error holds message
+// without the recipient and without what params, the parameters sent, hold.
 func NewError(code, message, requestID string, status int, params Params) *sender.Error {
-	e := &sender.Error{Class: Classify(code, status), Code: code, Detail: clean(message, params), RequestID: requestID}
+	m := classify(code, status)
+	r := redactor(params)
+	e := &sender.Error{Class: m.class, Scope: m.scope, Code: code, Detail: r.Line(withoutSigned(message)), RequestID: requestID}
+	if r.Shows(code) {
+		e.Code = r.Line(code)
+	}
+	if r.Shows(requestID) {
+		e.RequestID = redact.Marker
+	}
 	switch {
+	case refusesKeys(code):
+		e.Advice = refusedKeysAdvice
 	case code == "":
 		e.Code, e.Detail = "SDK.NoCode", "the provider's answer has no code"
 	case e.Class == sender.RecipientLimited:
-		e.RetryAfter = LimitWindow(code, message)
+		e.RetryAfter = LimitWindow(code, e.Detail) // a user's name can look like that of a window
 	}
 	return e
 }

@@ -13,40 +13,43 @@ import (
 
 var statuses = []int{200, 302, 400, 403, 404, 429, 500, 502, 503}
 
-// TestClassifyGoesByTheCode holds the catalogue against the help pages: a code
-// that is known means the same whatever the status.
+// TestClassifyGoesByTheCode compares the catalogue with the help pages. A known code
+// means the same with every status.
 func TestClassifyGoesByTheCode(t *testing.T) {
-	all := make(map[string]sender.Class)
+	all := make(map[string]sendertest.Meaning)
 	maps.Copy(all, sendertest.SMSCodes)
 	maps.Copy(all, sendertest.VerifyCodes)
 	maps.Copy(all, sendertest.MailCodes)
 	maps.Copy(all, sendertest.GatewayCodes)
-	all["isv.unknown"] = sender.Permanent
-	all["isp.unknown"] = sender.Unknown
+	all["isv.unknown"] = sendertest.Meaning{Class: sender.Permanent, Scope: sender.ScopeMessage}
+	all["isp.unknown"] = sendertest.Meaning{Class: sender.Unknown, Scope: sender.ScopeConnector}
 	for code, want := range all {
 		for _, status := range statuses {
-			if got := aliyun.Classify(code, status); got != want {
-				t.Errorf("%s with status %d is %s, want %s", code, status, got, want)
+			class, scope := aliyun.Classify(code, status)
+			if class != want.Class || scope != want.Scope {
+				t.Errorf("%s with status %d is %s of the %v, want %s of the %v", code, status, class, scope, want.Class, want.Scope)
 			}
 		}
 	}
 }
 
+func TestEveryRowSpeaksOfSomebody(t *testing.T) { sendertest.Scopes(t, aliyun.Rows) }
+
 func TestClassifyOfWhatNobodyKnows(t *testing.T) {
 	for _, code := range []string{"SomethingNew", "OK", "500", "isv", "throttling", "Missing"} {
 		for _, status := range statuses {
-			want := sender.Unknown
+			want, of := sender.Unknown, sender.ScopeConnector
 			if status >= 400 && status < 500 {
-				want = sender.Permanent
+				want, of = sender.Permanent, sender.ScopeMessage
 			}
-			if got := aliyun.Classify(code, status); got != want {
-				t.Errorf("%s with status %d is %s, want %s", code, status, got, want)
+			if got, scope := aliyun.Classify(code, status); got != want || scope != of {
+				t.Errorf("%s with status %d is %s of the %v, want %s of the %v", code, status, got, scope, want, of)
 			}
 		}
 	}
 	for _, status := range statuses {
-		if got := aliyun.Classify("", status); got != sender.Unknown {
-			t.Errorf("no code with status %d is %s, want unknown", status, got)
+		if got, scope := aliyun.Classify("", status); got != sender.Unknown || scope != sender.ScopeConnector {
+			t.Errorf("no code with status %d is %s of the %v, want unknown of the connector", status, got, scope)
 		}
 	}
 }
@@ -62,7 +65,7 @@ func TestNewErrorReadsTheWindow(t *testing.T) {
 	} {
 		t.Run(message, func(t *testing.T) {
 			e := aliyun.NewError("isv.BUSINESS_LIMIT_CONTROL", message, "R-1", 200, nil)
-			want := sender.Error{Class: sender.RecipientLimited, Code: "isv.BUSINESS_LIMIT_CONTROL", Detail: message, RequestID: "R-1", RetryAfter: want}
+			want := sender.Error{Class: sender.RecipientLimited, Scope: sender.ScopeRecipient, Code: "isv.BUSINESS_LIMIT_CONTROL", Detail: message, RequestID: "R-1", RetryAfter: want}
 			if *e != want {
 				t.Errorf("got %+v, want %+v", *e, want)
 			}
@@ -73,8 +76,16 @@ func TestNewErrorReadsTheWindow(t *testing.T) {
 	}
 }
 
-// TestNewErrorKnowsTheWindow of a code whose message names none; one that it
-// does name is the one that counts.
+// TestNewErrorReadsNoWindowOfOurs: a user's name can look like that of a window.
+func TestNewErrorReadsNoWindowOfOurs(t *testing.T) {
+	params := aliyun.Params{{Name: "TemplateParam", Value: `{"name":"分钟级的小安"}`}}
+	if e := aliyun.NewError("isv.BUSINESS_LIMIT_CONTROL", "触发天级流控: 分钟级的小安", "", 200, params); e.RetryAfter != 24*time.Hour {
+		t.Errorf("it lasts %s", e.RetryAfter)
+	}
+}
+
+// TestNewErrorKnowsTheWindow: if the message names no window, the code decides; otherwise
+// the message does.
 func TestNewErrorKnowsTheWindow(t *testing.T) {
 	for _, c := range []struct {
 		code, message string
@@ -92,14 +103,24 @@ func TestNewErrorKnowsTheWindow(t *testing.T) {
 	}
 }
 
+// TestNewErrorNamesTheKeys: the advice for keys that Aliyun refuses names their settings.
+func TestNewErrorNamesTheKeys(t *testing.T) {
+	for code, names := range map[string]bool{"InvalidAccessKeyId.NotFound": true, "SignatureDoesNotMatch": true, "InvalidSecurityToken.Expired": true, "isv.AMOUNT_NOT_ENOUGH": false} {
+		e := aliyun.NewError(code, "", "", 400, nil)
+		if got := strings.Contains(e.WhatToDo(), "accessKeyId and accessKeySecret"); got != names {
+			t.Errorf("%s: the advice names the keys' settings: %t, want %t: %s", code, got, names, e.WhatToDo())
+		}
+	}
+}
+
 func TestNewErrorWithoutACode(t *testing.T) {
 	e := aliyun.NewError("", "whatever "+phone, "R-1", 200, form(phone))
-	if want := (sender.Error{Class: sender.Unknown, Code: "SDK.NoCode", Detail: "the provider's answer has no code", RequestID: "R-1"}); *e != want {
+	if want := (sender.Error{Class: sender.Unknown, Scope: sender.ScopeConnector, Code: "SDK.NoCode", Detail: "the provider's answer has no code", RequestID: "R-1"}); *e != want {
 		t.Errorf("got %+v, want %+v", *e, want)
 	}
 }
 
-func TestNewErrorCleansTheMessage(t *testing.T) {
+func TestNewErrorRedactsTheMessage(t *testing.T) {
 	long := strings.Repeat("流控", 200)
 	for _, c := range []struct{ name, message, want string }{
 		{"nothing to hide", "触发小时级流控Permits:5", "触发小时级流控Permits:5"},
@@ -113,7 +134,7 @@ func TestNewErrorCleansTheMessage(t *testing.T) {
 		{"letters whose lower case is longer", strings.Repeat("Ⱥ", 100) + " String To Sign: " + phone, strings.Repeat("Ⱥ", 100) + " string to sign […]"},
 		{"more than one line", "one\r\n two\tthree\n", "one two three"},
 		{"too long", long, long[:200*len("流")] + "…"},
-		{"the number where it is cut", strings.Repeat("x", 195) + phone, strings.Repeat("x", 195) + "[hidd…"},
+		{"the number where it is cut", strings.Repeat("x", 195) + phone, strings.Repeat("x", 195) + "…"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			if got := aliyun.NewError("Any", c.message, "", 400, form(phone)).Detail; got != c.want {
@@ -123,7 +144,18 @@ func TestNewErrorCleansTheMessage(t *testing.T) {
 	}
 }
 
-// TestNewErrorHidesEveryPrivateParameter as it is and as a URL has it.
+// TestNewErrorRedactsTheRest: the code and the request's id are also the provider's text.
+func TestNewErrorRedactsTheRest(t *testing.T) {
+	e := aliyun.NewError("isv."+phone, "", "R-"+code, 400, form(phone))
+	if e.Code != "isv.[hidden]" {
+		t.Errorf("the code is %q", e.Code)
+	}
+	if e.RequestID != "[hidden]" {
+		t.Errorf("the request's id is %q", e.RequestID)
+	}
+}
+
+// TestNewErrorHidesEveryPrivateParameter, unchanged and URL-encoded.
 func TestNewErrorHidesEveryPrivateParameter(t *testing.T) {
 	const value = "Ann & 安 <x>"
 	for _, name := range []string{"PhoneNumbers", "PhoneNumber", "TemplateParam", "ToAddress", "Subject", "HtmlBody", "TextBody"} {
@@ -137,15 +169,13 @@ func TestNewErrorHidesEveryPrivateParameter(t *testing.T) {
 			}
 		}
 	}
-	// What an operator has to know stays.
+	// What an operator must know is not hidden.
 	e := aliyun.NewError("Any", "no signature Example-Sign", "", 200, aliyun.Params{{Name: "SignName", Value: "Example-Sign"}})
-	if e.Detail != "no signature Example-Sign" {
-		t.Error(e)
-	}
+	sendertest.Equal(t, "the detail", e.Detail, "no signature Example-Sign")
 }
 
-// TestNewErrorHidesWhateverTheFormHolds: also what is no text at all, or would
-// be a pattern.
+// TestNewErrorHidesWhateverTheFormHolds: also values that are not UTF-8, or look like a
+// regular expression.
 func TestNewErrorHidesWhateverTheFormHolds(t *testing.T) {
 	for _, v := range []string{"a.*(b", "\xff\xfe\xfdxyz", "$1$0{}", "[a-z]+"} {
 		e := aliyun.NewError("Any", "refused: "+strings.ToValidUTF8(v, "\uFFFD")+".", "", 400, aliyun.Params{{Name: "Subject", Value: v}})
@@ -154,6 +184,6 @@ func TestNewErrorHidesWhateverTheFormHolds(t *testing.T) {
 		}
 	}
 	if e := aliyun.NewError("Any", "has 1 digit", "", 400, aliyun.Params{{Name: "Subject", Value: "1"}, {Name: "HtmlBody", Value: strings.Repeat("y", 1<<20)}}); e.Detail != "has 1 digit" {
-		t.Errorf("a value of a character is no secret: %q", e.Detail)
+		t.Errorf("a value of one character was hidden: %q", e.Detail)
 	}
 }

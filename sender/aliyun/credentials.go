@@ -11,20 +11,20 @@ import (
 	"github.com/codeferry/codeferry/sender"
 )
 
-// CredentialsType is a way to keys, in the words of Aliyun's own credentials tool.
+// CredentialsType is a source of keys, named as in Aliyun's own credentials tool.
 type CredentialsType string
 
-// The ways to keys.
+// The sources of keys.
 const (
-	// DefaultChain looks where Aliyun's SDKs look, in their order: environment,
+	// DefaultChain tries the places that Aliyun's SDKs try, in their order: environment,
 	// OIDC, the CLI's profile, the credentials file, the ECS instance's role and a
 	// credentials URI.
 	DefaultChain CredentialsType = "default"
-	// File reads the keys from a file, and again when it has changed.
+	// File reads the keys from a file, and reads them again after the file has changed.
 	File CredentialsType = "file"
 	// RAMRoleARN assumes a RAM role with accessKeyId and accessKeySecret.
 	RAMRoleARN CredentialsType = "ram_role_arn"
-	// ECSRAMRole takes the keys of the RAM role of the ECS instance.
+	// ECSRAMRole uses the keys of the ECS instance's RAM role.
 	ECSRAMRole CredentialsType = "ecs_ram_role"
 	// OIDCRoleARN assumes a RAM role with an OIDC token: RRSA, in Kubernetes.
 	OIDCRoleARN CredentialsType = "oidc_role_arn"
@@ -48,13 +48,13 @@ func typeNames() string {
 	return strings.Join(names, ", ")
 }
 
-// Credentials says where keys come from that are not written down. Keys with an
-// end are renewed before it, and those of a file when the file changes, while the
-// connector runs.
+// Credentials says where keys come from if the configuration does not hold them. While
+// the connector runs, keys that expire are renewed before they do, and keys in a file are
+// read again when the file changes.
 type Credentials struct {
 	Type CredentialsType `yaml:"type"`
-	// Path is the file of a file: JSON, or lines of name = value, with accessKeyId,
-	// accessKeySecret and where they have them securityToken and expiration.
+	// Path is the file of type file: JSON, or lines of name = value, with accessKeyId,
+	// accessKeySecret and, for temporary keys, securityToken and expiration.
 	Path sender.FilePath `yaml:"path"`
 	// RoleArn is the role to assume, acs:ram::<account>:role/<name>. Default, with
 	// oidc_role_arn: ALIBABA_CLOUD_ROLE_ARN.
@@ -62,34 +62,37 @@ type Credentials struct {
 	// RoleSessionName names the session in Aliyun's audit logs. Default:
 	// ALIBABA_CLOUD_ROLE_SESSION_NAME, or else codeferry.
 	RoleSessionName string `yaml:"roleSessionName"`
-	// DurationSeconds is how long the keys of a role are good: 900 to what the role
-	// allows, 43200 at most. Default: 3600.
+	// DurationSeconds is how long a role's keys are valid, from 900 to the role's own
+	// maximum, at most 43200. Default: 3600.
 	DurationSeconds int `yaml:"durationSeconds"`
-	// Policy narrows what the keys of a role may do; a policy in JSON. Default: all
+	// Policy limits what a role's keys may do. It is a policy in JSON. Default: everything
 	// that the role may do.
 	Policy string `yaml:"policy"`
-	// ExternalID is what the role's trust policy may ask for.
+	// ExternalID is the external ID, if the role's trust policy requires one.
 	ExternalID string `yaml:"externalId"`
 	// OIDCProviderArn is the OIDC provider, acs:ram::<account>:oidc-provider/<name>.
 	// Default: ALIBABA_CLOUD_OIDC_PROVIDER_ARN.
 	OIDCProviderArn string `yaml:"oidcProviderArn"`
-	// OIDCTokenFile is the file with the OIDC token; it is read for each renewal.
-	// Default: ALIBABA_CLOUD_OIDC_TOKEN_FILE.
+	// OIDCTokenFile is the file with the OIDC token. It is read at each renewal. Default:
+	// ALIBABA_CLOUD_OIDC_TOKEN_FILE.
 	OIDCTokenFile sender.FilePath `yaml:"oidcTokenFile"`
-	// STSEndpoint is the host of STS; http:// is for a stand-in only. Default:
+	// STSEndpoint is the host of STS; http:// is for a fake provider only. Default:
 	// sts.<region>.aliyuncs.com by ALIBABA_CLOUD_STS_REGION, or else
 	// sts.aliyuncs.com.
 	STSEndpoint string `yaml:"stsEndpoint"`
-	// RoleName is the role of the ECS instance. Default: the one that it has.
+	// RoleName is the RAM role of the ECS instance. Default: the role that the instance
+	// has.
 	RoleName string `yaml:"roleName"`
-	// DisableIMDSv1 refuses to ask the instance's metadata without a session token.
+	// DisableIMDSv1 forbids requests to the instance's metadata without a session token.
 	DisableIMDSv1 bool `yaml:"disableIMDSv1"`
 
-	// metadata stands in for the metadata of an ECS instance, in tests.
+	// metadata replaces the URL of an ECS instance's metadata in tests.
 	metadata string
+	// netHTTP is Account.NetHTTP.
+	netHTTP bool
 }
 
-// field is one of the fields beside Type.
+// field is one of the fields other than Type.
 type field struct {
 	name  string
 	given bool
@@ -111,7 +114,7 @@ func (c *Credentials) fields() []field {
 	}
 }
 
-// What STS takes.
+// The values that STS takes.
 var (
 	roleArn     = regexp.MustCompile(`^acs:ram::[0-9]+:role/.+$`)
 	providerArn = regexp.MustCompile(`^acs:ram::[0-9]+:oidc-provider/.+$`)
@@ -125,7 +128,7 @@ const (
 	defaultSession = "codeferry"
 )
 
-// validate reports everything that is wrong, below credentials.
+// validate reports everything that is wrong below credentials.
 func (c Credentials) validate() []sender.Problem {
 	var problems []sender.Problem
 	add := func(name, format string, args ...any) {
@@ -137,12 +140,12 @@ func (c Credentials) validate() []sender.Problem {
 		add("type", "is required: one of %s", typeNames())
 		return problems
 	case !ok:
-		add("type", "%q is no way to keys; it is one of %s", c.Type, typeNames())
+		add("type", "%q is not a source of keys; use one of %s", c.Type, typeNames())
 		return problems
 	}
 	for _, f := range c.fields() {
 		if f.given && !slices.Contains(takes, f.name) {
-			add(f.name, "means nothing with type %s, which takes %s", c.Type, strings.Join(takes, ", "))
+			add(f.name, "has no effect with type %s, which takes %s", c.Type, strings.Join(takes, ", "))
 		}
 	}
 	c.fromEnvironment()
@@ -183,10 +186,10 @@ func (c *Credentials) validateRole() []sender.Problem {
 	case c.RoleArn == "":
 		required("roleArn", ": acs:ram::<account>:role/<name>", envRoleArn)
 	case !roleArn.MatchString(c.RoleArn):
-		add("roleArn", "%q is no role such as acs:ram::1234567890123456:role/codeferry", c.RoleArn)
+		add("roleArn", "%q is not a role such as acs:ram::1234567890123456:role/codeferry", c.RoleArn)
 	}
 	if c.RoleSessionName != "" && !sessionName.MatchString(c.RoleSessionName) {
-		add("roleSessionName", "%q is no session's name: 2 to 64 letters, digits and . @ _ -", c.RoleSessionName)
+		add("roleSessionName", "%q is not a session name; it takes 2 to 64 letters, digits and . @ _ -", c.RoleSessionName)
 	}
 	if n := c.DurationSeconds; n != 0 && (n < minSeconds || n > maxSeconds) {
 		add("durationSeconds", "%d is out of range; it takes %d to %d", n, minSeconds, maxSeconds)
@@ -198,7 +201,7 @@ func (c *Credentials) validateRole() []sender.Problem {
 	case c.OIDCProviderArn == "":
 		required("oidcProviderArn", ": acs:ram::<account>:oidc-provider/<name>", envOIDCProvider)
 	case !providerArn.MatchString(c.OIDCProviderArn):
-		add("oidcProviderArn", "%q is no OIDC provider such as acs:ram::1234567890123456:oidc-provider/ack-rrsa", c.OIDCProviderArn)
+		add("oidcProviderArn", "%q is not an OIDC provider such as acs:ram::1234567890123456:oidc-provider/ack-rrsa", c.OIDCProviderArn)
 	}
 	if c.OIDCTokenFile == "" {
 		required("oidcTokenFile", ": the token's file", envOIDCTokenFile)
@@ -208,7 +211,7 @@ func (c *Credentials) validateRole() []sender.Problem {
 
 // The environment variables of Aliyun's SDKs.
 //
-//nolint:gosec // names of variables, not what they hold
+//nolint:gosec // names of variables, not their values
 const (
 	envKeyID            = "ALIBABA_CLOUD_ACCESS_KEY_ID"
 	envKeySecret        = "ALIBABA_CLOUD_ACCESS_KEY_SECRET"
@@ -228,10 +231,10 @@ const (
 	envIMDSv1Disabled   = "ALIBABA_CLOUD_IMDSV1_DISABLED"
 )
 
-// envTrue tells whether a variable is set to true.
+// envTrue reports whether a variable is set to true.
 func envTrue(name string) bool { return strings.EqualFold(os.Getenv(name), "true") }
 
-// fromEnvironment fills in what RRSA gives a pod by its environment.
+// fromEnvironment fills in the settings that RRSA puts into a pod's environment.
 func (c *Credentials) fromEnvironment() {
 	if c.Type != OIDCRoleARN {
 		return
@@ -256,6 +259,7 @@ func stsHost(region string, vpc bool) string {
 // sourceOf returns where an account's keys come from.
 func sourceOf(a Account) (source, error) {
 	c := a.Credentials
+	c.netHTTP = a.NetHTTP
 	c.fromEnvironment()
 	switch c.Type {
 	case "":
@@ -271,7 +275,7 @@ func sourceOf(a Account) (source, error) {
 	case OIDCRoleARN:
 		return assumeRoleWithOIDC(c.role(), c.OIDCProviderArn, string(c.OIDCTokenFile))
 	}
-	return nil, fmt.Errorf("credentials.type %q is no way to keys", c.Type)
+	return nil, fmt.Errorf("credentials.type %q is not a source of keys", c.Type)
 }
 
 func (c *Credentials) role() role {
@@ -282,6 +286,7 @@ func (c *Credentials) role() role {
 		externalID: c.ExternalID,
 		seconds:    c.DurationSeconds,
 		endpoint:   cmp.Or(c.STSEndpoint, stsHost("", false)),
+		netHTTP:    c.netHTTP,
 	}
 }
 

@@ -12,14 +12,14 @@ import (
 
 	"github.com/rs/zerolog"
 
-	"github.com/codeferry/codeferry/internal/sandbox"
+	fakealiyun "github.com/codeferry/codeferry/internal/fakes/aliyun"
+	"github.com/codeferry/codeferry/internal/fakes/faulty"
 	"github.com/codeferry/codeferry/sender"
 	"github.com/codeferry/codeferry/sender/aliyun"
 	"github.com/codeferry/codeferry/sender/internal/sendertest"
 )
 
-// TestWaysToKeys sends with the keys of each source: the sandbox verifies the
-// signatures.
+// TestWaysToKeys sends with the keys of each source. The fake verifies the signatures.
 func TestWaysToKeys(t *testing.T) {
 	bare(t)
 	sts := anSTS(t)
@@ -60,18 +60,20 @@ func TestWaysToKeys(t *testing.T) {
 		t.Errorf("STS was asked %d times, want once for each role", n)
 	}
 	for _, r := range sts.Requests() {
-		if r.Body.Get("RoleSessionName") != "codeferry" || r.Body.Get("DurationSeconds") != "3600" || strings.Contains(r.URL.String(), "ZQX") {
-			t.Errorf("%s %v", r.URL, r.Body)
+		sendertest.Equal(t, "RoleSessionName", r.Body.Get("RoleSessionName"), "codeferry")
+		sendertest.Equal(t, "DurationSeconds", r.Body.Get("DurationSeconds"), "3600")
+		if strings.Contains(r.URL.String(), "ZQX") {
+			t.Errorf("the URL shows a secret: %s", r.URL)
 		}
 	}
 }
 
-// TestDefaultChain finds keys where the SDK does.
+// TestDefaultChain: the chain finds keys in the places in which the SDK finds them.
 func TestDefaultChain(t *testing.T) {
 	sts := anSTS(t)
 	_, endpoint := aSandbox(t)
-	uri := sendertest.Serve(t, func(w http.ResponseWriter, _ *http.Request) { answerJSON(w, http.StatusOK, stsKeys()) })
-	own := fmt.Sprintf(`"access_key_id":%q,"access_key_secret":%q`, sandbox.DefaultKeyID, sandbox.DefaultKeySecret)
+	uri := faulty.Serve(t, func(w http.ResponseWriter, _ *http.Request) { answerJSON(w, http.StatusOK, stsKeys()) })
+	own := fmt.Sprintf(`"access_key_id":%q,"access_key_secret":%q`, fakealiyun.DefaultKeyID, fakealiyun.DefaultKeySecret)
 	put := func(t *testing.T, path, text string) {
 		if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
 			t.Fatal(err)
@@ -88,7 +90,7 @@ func TestDefaultChain(t *testing.T) {
 	section := func(text string) func(*testing.T, string) {
 		return func(t *testing.T, home string) { put(t, filepath.Join(home, ".alibabacloud", "credentials"), text) }
 	}
-	pair := "access_key_id = " + sandbox.DefaultKeyID + "\naccess_key_secret = " + sandbox.DefaultKeySecret + "\n"
+	pair := "access_key_id = " + fakealiyun.DefaultKeyID + "\naccess_key_secret = " + fakealiyun.DefaultKeySecret + "\n"
 	env := func(pairs ...string) func(*testing.T, string) {
 		return func(t *testing.T, _ string) {
 			for i := 0; i < len(pairs); i += 2 {
@@ -103,7 +105,7 @@ func TestDefaultChain(t *testing.T) {
 		want  string
 	}{
 		{"nothing", func(*testing.T, string) {}, out},
-		{"environment", env("ACCESS_KEY_ID", sandbox.DefaultKeyID, "ACCESS_KEY_SECRET", sandbox.DefaultKeySecret), ok},
+		{"environment", env("ACCESS_KEY_ID", fakealiyun.DefaultKeyID, "ACCESS_KEY_SECRET", fakealiyun.DefaultKeySecret), ok},
 		{"environment, STS", env("ACCESS_KEY_ID", stsID, "ACCESS_KEY_SECRET", stsSecret, "SECURITY_TOKEN", stsToken), ok},
 		{"environment, half", env("ACCESS_KEY_ID", stsID, "ROLE_ARN", roleArn), down},
 		{"OIDC", env("ROLE_ARN", roleArn, "OIDC_PROVIDER_ARN", providerArn, "OIDC_TOKEN_FILE", writeFile(t, "token", oidcToken)), ok},
@@ -135,7 +137,7 @@ func TestDefaultChain(t *testing.T) {
 			got := ok
 			if err != nil {
 				got = sender.AsError(err).Class.String()
-				sendertest.Hides(t, err, append(private, "ZQX", sandbox.DefaultKeySecret)...)
+				sendertest.Hides(t, err, append(private, "ZQX", fakealiyun.DefaultKeySecret)...)
 			}
 			if got != c.want {
 				t.Errorf("got %v, want %q", err, c.want)
@@ -153,8 +155,8 @@ func TestDefaultChain(t *testing.T) {
 	})
 }
 
-// TestSourcesThatFail: no message has left where there are no keys, and no error
-// shows anything of the answer.
+// TestSourcesThatFail: without keys no message leaves, and no error shows anything of the
+// answer.
 func TestSourcesThatFail(t *testing.T) {
 	bare(t)
 	sb, endpoint := aSandbox(t)
@@ -174,7 +176,7 @@ func TestSourcesThatFail(t *testing.T) {
 		name   string
 		status int
 		body   string
-		// sts and ecs are what each source makes of it.
+		// sts and ecs are the classes of each source's error.
 		sts, ecs sender.Class
 	}{
 		{"no such role", 404, refusal("EntityNotExist.Role"), sender.AccountDown, sender.AccountDown},
@@ -189,9 +191,9 @@ func TestSourcesThatFail(t *testing.T) {
 		{"over", 200, asJSON(map[string]any{"Credentials": expired, "AccessKeyId": "ZQX", "AccessKeySecret": "ZQX", "SecurityToken": "ZQX", "Expiration": expired["Expiration"]}), sender.Unavailable, sender.Unavailable},
 		{"no success", 200, `{"Code":"Failed"}`, sender.Unavailable, sender.Unavailable},
 	} {
-		srv := sendertest.Serve(t, func(w http.ResponseWriter, r *http.Request) {
-			token := r.Form.Get("OIDCToken") // an answer repeats what it was sent
-			sendertest.Answer(c.status, strings.ReplaceAll(c.body, oidcToken, token))(w, r)
+		srv := faulty.Serve(t, func(w http.ResponseWriter, r *http.Request) {
+			token := r.Form.Get("OIDCToken") // an answer can repeat the request
+			faulty.Answer(c.status, strings.ReplaceAll(c.body, oidcToken, token))(w, r)
 		})
 		assume := options(endpoint)
 		assume.Credentials = aliyun.Credentials{Type: aliyun.RAMRoleARN, RoleArn: roleArn, STSEndpoint: srv.Endpoint}
@@ -208,15 +210,43 @@ func TestSourcesThatFail(t *testing.T) {
 					want = c.ecs
 				}
 				err := send(t.Context(), newClient(t, a), form(phone))
-				sendertest.Want(t, err, want)
+				e := sendertest.Want(t, err, want)
+				of := sender.ScopeConnector
+				if want == sender.AccountDown {
+					of = sender.ScopeAccount
+				}
+				if got := e.SpeaksOf(); got != of {
+					t.Errorf("the error speaks of the %v, want the %v", got, of)
+				}
 				sendertest.Hides(t, err, append(private, "ZQX", stsSecret)...)
 			})
 		}
 	}
-	for name, serve := range map[string]func(testing.TB) *sendertest.Server{
-		"no connection": func(testing.TB) *sendertest.Server { return &sendertest.Server{Endpoint: "http://127.0.0.1:1"} },
-		"cut":           raw(func(c *sendertest.Conn) { c.ReadRequest() }),
-		"no answer":     raw(func(c *sendertest.Conn) { c.Wait() }),
+	for name, serve := range map[string]func(testing.TB) *faulty.Server{
+		"no connection": func(testing.TB) *faulty.Server { return &faulty.Server{Endpoint: "http://127.0.0.1:1"} },
+		"cut":           raw(func(c *faulty.Conn) { c.ReadRequest() }),
+		"no answer":     raw(func(c *faulty.Conn) { c.Wait() }),
+		"a header that stalls": raw(func(c *faulty.Conn) {
+			c.ReadRequest()
+			c.Say("HTTP/1.1 200 OK\r\nZQX")
+			c.Wait()
+		}),
+		"keys where a status should be": raw(func(c *faulty.Conn) {
+			c.ReadRequest()
+			c.Say("ZQX AccessKeySecret\r\n\r\n")
+		}),
+		"keys where a header should be": raw(func(c *faulty.Conn) {
+			c.ReadRequest()
+			c.Say("HTTP/1.1 200 OK\r\nZQX AccessKeySecret\r\n\r\n")
+		}),
+		"keys where a trailer should be": raw(func(c *faulty.Conn) {
+			c.ReadRequest()
+			c.Say("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n0\r\nZQX AccessKeySecret\r\n\r\n")
+		}),
+		"a header without end": raw(func(c *faulty.Conn) {
+			c.ReadRequest()
+			c.Say("HTTP/1.1 200 OK\r\nA: " + strings.Repeat("x", 1<<20))
+		}),
 	} {
 		t.Run(name, func(t *testing.T) {
 			srv := serve(t)
@@ -226,7 +256,9 @@ func TestSourcesThatFail(t *testing.T) {
 			ecs.Credentials.SetMetadata(srv.Endpoint)
 			for _, a := range []aliyun.Account{assume, ecs} {
 				a.Timeout = time.Second
-				sendertest.Want(t, send(t.Context(), newClient(t, a), form(phone)), sender.Unavailable)
+				err := send(t.Context(), newClient(t, a), form(phone))
+				sendertest.Want(t, err, sender.Unavailable)
+				sendertest.Hides(t, err, append(private, "ZQX", "AccessKeySecret")...)
 			}
 		})
 	}
@@ -235,7 +267,7 @@ func TestSourcesThatFail(t *testing.T) {
 	}
 }
 
-// TestKeysOfEverySourceDontShow prints clients that hold keys, in every way.
+// TestKeysOfEverySourceDontShow prints clients that hold keys, with every verb.
 func TestKeysOfEverySourceDontShow(t *testing.T) {
 	bare(t)
 	t.Setenv("ALIBABA_CLOUD_ACCESS_KEY_ID", stsID)
@@ -254,7 +286,7 @@ func TestKeysOfEverySourceDontShow(t *testing.T) {
 		if err := send(t.Context(), c, form(phone)); err != nil {
 			t.Errorf("%s: %v", name, err)
 		}
-		type holder struct { // as a connector holds one
+		type holder struct { // as in a connector
 			client *aliyun.Client
 		}
 		var shown strings.Builder
@@ -333,7 +365,7 @@ func TestKeyProblems(t *testing.T) {
 		t.Setenv("ALIBABA_CLOUD_OIDC_TOKEN_FILE", "/token")
 		a := only(aliyun.Credentials{Type: "oidc_role_arn"})
 		if problems := a.KeyProblems(); len(problems) > 0 {
-			t.Error(problems)
+			t.Errorf("the account has problems: %v", problems)
 		}
 	})
 }

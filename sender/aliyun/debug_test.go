@@ -9,25 +9,27 @@ import (
 	"github.com/aliyun/alibaba-cloud-sdk-go/sdk/requests"
 	"github.com/aliyun/alibaba-cloud-sdk-go/services/dysmsapi"
 
+	"github.com/codeferry/codeferry/internal/fakes/faulty"
 	"github.com/codeferry/codeferry/sender/internal/sendertest"
 )
 
-// who sends in the process that TestDebugPrintsNothing starts.
+// who names the environment variable that selects the client in the process that
+// TestDebugPrintsNothing starts.
 const who = "CODEFERRY_TEST_WHO"
 
-// TestDebugPrintsNothing: with DEBUG=sdk the SDK's client prints whatever it
-// sends. Ours prints nothing, since it is not the SDK's. The variable is read
-// when a process starts, so each sends in one of its own.
+// TestDebugPrintsNothing: with DEBUG=sdk the SDK's client prints everything that it
+// sends, and ours prints nothing. The variable is read when a process starts, so each
+// client sends in its own process.
 func TestDebugPrintsNothing(t *testing.T) {
 	switch os.Getenv(who) {
 	case "codeferry":
-		srv := sendertest.Serve(t, sendertest.Answer(200, sendertest.OK))
+		srv := faulty.Serve(t, faulty.Answer(200, sendertest.OK))
 		if err := send(t.Context(), newClient(t, options(srv.Endpoint)), form(phone)); err != nil {
 			t.Fatal(err)
 		}
 		return
 	case "the SDK":
-		srv := sendertest.Serve(t, sendertest.Answer(200, sendertest.OK))
+		srv := faulty.Serve(t, faulty.Answer(200, sendertest.OK))
 		c, err := dysmsapi.NewClientWithAccessKey("cn-hangzhou", "testid", "testsecret")
 		if err != nil {
 			t.Fatal(err)
@@ -48,7 +50,7 @@ func TestDebugPrintsNothing(t *testing.T) {
 		cmd.Env = append(os.Environ(), "DEBUG=sdk", who+"="+c.who, "GORACE=atexit_sleep_ms=0")
 		out, err := cmd.CombinedOutput()
 		if err != nil {
-			t.Fatalf("%v\n%s", err, out)
+			t.Fatalf("the process failed: %v\n%s", err, out)
 		}
 		if got := strings.Contains(string(out), phone); got != c.prints {
 			t.Errorf("%s prints the number: %t, want %t\n%s", c.who, got, c.prints, out)

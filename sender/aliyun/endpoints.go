@@ -12,8 +12,8 @@ import (
 // DefaultRegion is the region of a connector that names none.
 const DefaultRegion = "cn-hangzhou"
 
-// Endpoints maps a product's regions to their hosts. The SDK resolves some of
-// them wrongly, so the host is always set from here.
+// Endpoints maps a product's regions to their hosts. The SDK resolves some of them
+// wrongly, so the host always comes from here.
 type Endpoints map[string]string
 
 // The products' regions and hosts.
@@ -35,7 +35,7 @@ var (
 		"ap-southeast-5": "dysmsapi.ap-southeast-5.aliyuncs.com",
 		"eu-central-1":   "dysmsapi.eu-central-1.aliyuncs.com",
 	}
-	// PhoneVerification (号码认证服务) serves the mainland from one place.
+	// PhoneVerification (号码认证服务) serves the whole mainland from one host.
 	PhoneVerification = Endpoints{
 		"cn-hangzhou": "dypnsapi.aliyuncs.com",
 	}
@@ -49,7 +49,7 @@ func Region(region string) string {
 	return region
 }
 
-// Host returns the endpoint where one is given, and the region's host otherwise.
+// Host returns the endpoint if one is given, and otherwise the region's host.
 func (e Endpoints) Host(region, endpoint string) string {
 	if endpoint != "" {
 		return endpoint
@@ -57,12 +57,12 @@ func (e Endpoints) Host(region, endpoint string) string {
 	return e[Region(region)]
 }
 
-// ValidateEndpoint reports a region that the product does not have, and an
-// endpoint that is none.
+// ValidateEndpoint reports a region that the product does not have, and an invalid
+// endpoint.
 func ValidateEndpoint(e Endpoints, region, endpoint string) []sender.Problem {
 	var out []sender.Problem
 	if _, ok := e[Region(region)]; !ok && endpoint == "" {
-		out = append(out, sender.Problem{Path: "regionId", Text: fmt.Sprintf("%q is none of its regions: %s", region, strings.Join(slices.Sorted(maps.Keys(e)), ", "))})
+		out = append(out, sender.Problem{Path: "regionId", Text: fmt.Sprintf("%q is not one of its regions: %s", region, strings.Join(slices.Sorted(maps.Keys(e)), ", "))})
 	}
 	if endpoint != "" {
 		if _, _, err := ParseEndpoint(endpoint); err != nil {

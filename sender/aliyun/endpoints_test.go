@@ -81,7 +81,7 @@ func TestRegionsHosts(t *testing.T) {
 				t.Errorf("%q: %s://%s, %v; want HTTPS", region, scheme, h, err)
 			}
 			if problems := aliyun.ValidateEndpoint(c.product, region, ""); len(problems) > 0 {
-				t.Errorf("%q: %v", region, problems)
+				t.Errorf("region %q has problems: %v", region, problems)
 			}
 		}
 	}
@@ -89,17 +89,17 @@ func TestRegionsHosts(t *testing.T) {
 
 func TestEndpointStandsAboveTheRegion(t *testing.T) {
 	if got := aliyun.SMS.Host("nowhere", "http://127.0.0.1:1"); got != "http://127.0.0.1:1" {
-		t.Error(got)
+		t.Errorf("the host is %q, want the endpoint", got)
 	}
 	if problems := aliyun.ValidateEndpoint(aliyun.SMS, "nowhere", "http://127.0.0.1:1"); len(problems) > 0 {
-		t.Error(problems)
+		t.Errorf("with an endpoint, an unknown region has problems: %v", problems)
 	}
 	for want, c := range map[string][2]string{
 		"regionId": {"nowhere", ""},
 		"endpoint": {"cn-hangzhou", "ftp://x"},
 	} {
 		if problems := aliyun.ValidateEndpoint(aliyun.SMS, c[0], c[1]); len(problems) != 1 || problems[0].Path != want {
-			t.Errorf("%q: %v", c, problems)
+			t.Errorf("%q: the problems are %v, want one at %s", c, problems, want)
 		}
 	}
 }

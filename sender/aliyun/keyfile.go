@@ -16,33 +16,33 @@ import (
 	"github.com/codeferry/codeferry/sender"
 )
 
-// keyFile is a source of the keys in a file.
+// keyFile returns a source of the keys in a file.
 func keyFile(path string) source {
 	return func(context.Context) (*keys, *sender.Error) {
 		text, err := readFile(path)
 		if err != nil {
-			return nil, noKeys(sender.Unavailable, "the file of the keys can't be read: "+err.Error())
+			return nil, noKeys(sender.Unavailable, "the file with the keys can't be read: "+err.Error())
 		}
 		k, err := parseKeys(text)
 		if err != nil {
-			return nil, noKeys(sender.AccountDown, fmt.Sprintf("the file of the keys, %s, %v", path, err))
+			return nil, noKeys(sender.AccountDown, fmt.Sprintf("the file with the keys, %s, %v", path, err))
 		}
 		return k, nil
 	}
 }
 
-// maxFile bounds what is read of a file of keys or a token.
+// maxFile bounds the size of a file with keys or a token, in bytes.
 const maxFile = 1 << 20
 
-// readFile reads a small file; of anything else, such as a pipe, it might never
-// see the end. Its error shows nothing of what the file holds.
+// readFile reads a small regular file. Reading anything else, such as a pipe, might never
+// end. Its error shows nothing of the file's content.
 func readFile(path string) ([]byte, error) {
 	info, err := os.Stat(path) //nolint:gosec // the configuration names it
 	if err != nil {
 		return nil, err
 	}
 	if !info.Mode().IsRegular() {
-		return nil, fmt.Errorf("%s is no regular file", path)
+		return nil, fmt.Errorf("%s is not a regular file", path)
 	}
 	f, err := os.Open(path) //nolint:gosec // likewise
 	if err != nil {
@@ -56,20 +56,19 @@ func readFile(path string) ([]byte, error) {
 	return text, err
 }
 
-// absent tells whether a file is not there.
+// absent reports whether an error means that a file does not exist.
 func absent(err error) bool { return errors.Is(err, fs.ErrNotExist) }
 
-// parseKeys reads JSON, such as {"accessKeyId": "…", "accessKeySecret": "…"}, or
-// lines of name = value. Case and underscores in the names do not count, so that
-// the answers of STS and the names of the SDK's files are taken too. Its error
-// shows nothing of the text.
+// parseKeys reads JSON, such as {"accessKeyId": "…", "accessKeySecret": "…"}, or lines of
+// name = value. It ignores case and underscores in the names, so it can also read answers
+// of STS and files of the SDK. Its error shows nothing of the text.
 func parseKeys(text []byte) (*keys, error) {
 	text = bytes.TrimSpace(bytes.TrimPrefix(text, []byte("\ufeff")))
 	values := make(map[string]string)
 	if bytes.HasPrefix(text, []byte("{")) {
 		var all map[string]any
 		if json.Unmarshal(text, &all) != nil {
-			return nil, errors.New("is no JSON")
+			return nil, errors.New("is not JSON")
 		}
 		for name, v := range all {
 			s, _ := v.(string)
@@ -94,20 +93,20 @@ func parseKeys(text []byte) (*keys, error) {
 	if e := values["expiration"]; e != "" {
 		var err error
 		if k.expires, err = time.Parse(time.RFC3339, e); err != nil {
-			return nil, errors.New("has an expiration that is no time such as 2006-01-02T15:04:05Z")
+			return nil, errors.New("has an expiration that is not a time such as 2006-01-02T15:04:05Z")
 		}
 	}
 	return k, nil
 }
 
-// plainName makes accessKeyId of AccessKeyId and access_key_id.
+// plainName returns accesskeyid for AccessKeyId and access_key_id.
 func plainName(name string) string {
 	return strings.ToLower(strings.NewReplacer("_", "", "-", "").Replace(name))
 }
 
-// parseINI reads sections of name = value. What stands before the first section
-// is in the section without a name. # and ; begin a comment, in a line of its own
-// or after a space. Its error shows nothing of the text.
+// parseINI reads sections of name = value. Lines before the first section belong to the
+// section "". # and ; begin a comment, on a line of its own or after a space. Its error
+// shows nothing of the text.
 func parseINI(text []byte) (map[string]map[string]string, error) {
 	values := make(map[string]string)
 	sections := map[string]map[string]string{"": values}
@@ -139,7 +138,7 @@ func parseINI(text []byte) (map[string]map[string]string, error) {
 	return sections, nil
 }
 
-// iniValue takes the quotes or the comment from a value.
+// iniValue removes the quotes or the comment from a value.
 func iniValue(v string) string {
 	if v == "" {
 		return v

@@ -42,13 +42,19 @@ func TestParseKeys(t *testing.T) {
 		}
 	}
 	k, err := parseKeys([]byte(`{"accessKeyId":"i","accessKeySecret":"s","Expiration":"2026-01-02T03:04:05Z"}`))
-	if want := time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC); err != nil || !k.expires.Equal(want) || !k.local {
-		t.Errorf("%+v, %v", k, err)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if want := time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC); !k.expires.Equal(want) {
+		t.Errorf("the keys expire at %s, want %s", k.expires, want)
+	}
+	if !k.local {
+		t.Error("the keys are not local")
 	}
 }
 
-// FuzzParseKeys: whatever a file holds, no error shows it, and no half of a pair
-// is taken.
+// FuzzParseKeys: no error shows a file's content, and half a pair of keys is never
+// accepted.
 func FuzzParseKeys(f *testing.F) {
 	const mark = "ZQX1aZQX"
 	for _, text := range []string{
@@ -61,12 +67,12 @@ func FuzzParseKeys(f *testing.F) {
 		k, err := parseKeys(text)
 		if err != nil {
 			if strings.Contains(err.Error(), mark) {
-				t.Errorf("%v shows the text", err)
+				t.Errorf("the error shows the text: %v", err)
 			}
 			return
 		}
 		if c := k.reveal(); c.AccessKeyId == "" || c.AccessKeySecret == "" {
-			t.Errorf("half a pair of %q", text)
+			t.Errorf("half a pair of keys was read from %q", text)
 		}
 		_, _ = parseINI(text)
 	})

@@ -11,18 +11,19 @@ import (
 	"github.com/aliyun/alibaba-cloud-sdk-go/sdk/auth/credentials"
 
 	"github.com/codeferry/codeferry/sender"
+	"github.com/codeferry/codeferry/sender/internal/expiry"
 )
 
-// keys sign requests. They stand in functions, so that printing whatever holds
-// them shows none of them.
+// keys sign requests. They are held by functions, so printing a value that holds them
+// does not show them.
 type keys struct {
 	reveal func() *credentials.Credentials
-	// sign returns a text's HMAC-SHA1 by the secret, as signature 1.0 has it.
+	// sign returns a text's HMAC-SHA1 with the secret, as signature 1.0 defines it.
 	sign func(text []byte) [sha1.Size]byte
-	// expires is when they are over; zero where nothing says so.
+	// expires is when the keys expire; zero if that is not known.
 	expires time.Time
-	// local is whether they cost no request, so that asking for them again is the
-	// way to see that they have changed.
+	// local is true if getting the keys takes no request. They are then read again often,
+	// to notice a change.
 	local bool
 }
 
@@ -42,21 +43,21 @@ func newKeys(provider, id, secret, token string) *keys {
 	}
 }
 
-// usable tells whether there are keys, and they are not over.
+// usable reports whether there are keys that have not expired.
 func (k *keys) usable(now time.Time) bool {
 	return k != nil && (k.expires.IsZero() || now.Before(k.expires))
 }
 
 const (
-	// pause is how long a source is left alone that costs no request, or has failed.
+	// pause is how long to wait before asking again a source that is local or has failed.
 	pause = time.Second
-	// ahead is how long before their end keys are renewed.
+	// ahead is how long before they expire keys are renewed.
 	ahead = 5 * time.Minute
-	// forever is more than a process lives.
+	// forever is longer than any process lives.
 	forever = 100 * 365 * 24 * time.Hour
 )
 
-// renew returns when the source is asked again after it gave the keys.
+// renew returns the time to ask the source again after it gave the keys.
 func (k *keys) renew(now time.Time) time.Time {
 	switch {
 	case k.local:
@@ -67,52 +68,67 @@ func (k *keys) renew(now time.Time) time.Time {
 	return k.expires.Add(-min(ahead, k.expires.Sub(now)/4))
 }
 
-// source gives keys. It blocks until it has some or ctx ends. It gives neither keys
-// nor an error where it is not set up. Its error is of class Unavailable, or
-// AccountDown where keys or a role are refused: no message has left yet. It is
-// called by one goroutine at a time.
+// source returns keys. It blocks until it has some or ctx ends. If it is not set up, it
+// returns neither keys nor an error. Its error is of class Unavailable, or AccountDown if
+// keys or a role are refused; no message has left yet. Only one goroutine calls it at a
+// time.
 type source func(ctx context.Context) (*keys, *sender.Error)
 
-// codeNoKeys is the Code of an error for which Aliyun gave none.
+// codeNoKeys is the Code of an error about keys, for which Aliyun gave no code.
 const codeNoKeys = "SDK.NoCredentials"
 
+const keysAdvice = "Check the connector's credentials: their type, and the file, the role or the address that the keys come from."
+
 func noKeys(class sender.Class, detail string) *sender.Error {
-	return &sender.Error{Class: class, Code: codeNoKeys, Detail: detail}
+	return &sender.Error{Class: class, Code: codeNoKeys, Detail: detail, Advice: keysAdvice}
 }
 
-// given is a source of keys that are known.
+// given returns a source of known keys.
 func given(provider string, id, secret, token sender.Secret) source {
 	k := newKeys(provider, id.Reveal(), secret.Reveal(), token.Reveal())
 	return func(context.Context) (*keys, *sender.Error) { return k, nil }
 }
 
-// keyring keeps what a source gives for as long as it is good. Of those who want
-// keys one asks the source, in its own goroutine and time; the others take the keys
-// that there are, and wait where there are none.
+// keyring keeps the keys of a source while they are valid. If several callers want keys,
+// one of them asks the source, in its own goroutine and within its own time. The others
+// use the present keys, or wait if there are none.
 type keyring struct {
 	source source
 	now    func() time.Time
 
 	mu sync.Mutex
-	// keys are the last that the source gave; nil for none.
+	// keys are the last ones that the source gave; nil for none.
 	keys *keys
-	// err is why the source gave none the last time.
+	// err is why the source gave no keys the last time.
 	err *sender.Error
-	// next is when the source is asked again.
+	// next is when to ask the source again.
 	next time.Time
-	// asking is closed when whoever asks has done so; nil where nobody does.
+	// asking is closed when the caller that asks is done; nil if none asks.
 	asking chan struct{}
 }
 
 func newKeyring(s source) *keyring { return &keyring{source: s, now: time.Now} }
 
-// get returns keys that are good now. It waits for them no longer than patience.
-func (r *keyring) get(ctx context.Context, patience time.Duration) (*keys, *sender.Error) {
+// get returns keys that are valid now. It waits for them at most for patience, and not
+// beyond notAfter, unless that is zero.
+func (r *keyring) get(ctx context.Context, patience time.Duration, notAfter time.Time) (*keys, *sender.Error) {
 	if k := r.ready(); k != nil {
 		return k, nil
 	}
 	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
+	ctx, free := expiry.Bound(ctx, notAfter)
+	defer free()
+	k, err := r.wait(ctx)
+	if err != nil && expiry.Ended(ctx) {
+		return nil, sender.Expired("the code expired before there were keys to sign its request")
+	}
+	return k, err
+}
+
+// wait returns keys that are valid now, and asks the source for them if no other caller
+// does.
+func (r *keyring) wait(ctx context.Context) (*keys, *sender.Error) {
 	for {
 		r.mu.Lock()
 		now := r.now()
@@ -141,7 +157,7 @@ func (r *keyring) get(ctx context.Context, patience time.Duration) (*keys, *send
 	}
 }
 
-// ready returns the keys where they are good, and nobody has to ask for others.
+// ready returns the keys if they are valid and it is not yet time to ask for new ones.
 func (r *keyring) ready() *keys {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -151,10 +167,11 @@ func (r *keyring) ready() *keys {
 	return nil
 }
 
-// ask asks the source, and keeps what it says. Keys that are still good stay where
-// it fails. That a caller had no more time says nothing of the source.
+// ask asks the source and keeps its answer. If the source fails, keys that are still
+// valid stay. If the caller's time ran out, nothing is kept: that says nothing about the
+// source.
 func (r *keyring) ask(ctx context.Context, asking chan struct{}) (*keys, *sender.Error) {
-	defer func() { // whatever happens, the others go on
+	defer func() { // whatever happens, the others must go on
 		r.mu.Lock()
 		r.asking = nil
 		r.mu.Unlock()
@@ -167,7 +184,7 @@ func (r *keyring) ask(ctx context.Context, asking chan struct{}) (*keys, *sender
 	case k == nil:
 		err = noKeys(sender.AccountDown, "there are no keys")
 	case !k.usable(now):
-		err = noKeys(sender.Unavailable, "the keys that came are over already; look at them, and at this machine's clock")
+		err = noKeys(sender.Unavailable, "the keys have already expired; check them, and this machine's clock")
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -176,7 +193,7 @@ func (r *keyring) ask(ctx context.Context, asking chan struct{}) (*keys, *sender
 		return k, nil
 	}
 	r.next, r.err = now.Add(pause), nil
-	if ctx.Err() == nil {
+	if !expiry.Ended(ctx) && ctx.Err() == nil {
 		r.err = err
 	}
 	if r.keys.usable(now) {
@@ -186,8 +203,8 @@ func (r *keyring) ask(ctx context.Context, asking chan struct{}) (*keys, *sender
 	return nil, &again
 }
 
-// drop forgets keys that Aliyun has refused, so that the source is asked for the
-// next request. Those that have come since are kept.
+// drop forgets keys that Aliyun has refused, so the next request asks the source. It
+// keeps newer keys.
 func (r *keyring) drop(refused *keys) {
 	r.mu.Lock()
 	defer r.mu.Unlock()

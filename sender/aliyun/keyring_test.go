@@ -6,15 +6,16 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/aliyun/alibaba-cloud-sdk-go/services/dm"
 
 	"github.com/codeferry/codeferry/sender"
-	"github.com/codeferry/codeferry/sender/internal/exchange"
+	"github.com/codeferry/codeferry/sender/internal/httpclient"
 )
 
-// clock is a clock that a test sets.
+// clock is a clock that tests set.
 type clock struct {
 	mu sync.Mutex
 	t  time.Time
@@ -34,11 +35,11 @@ func (c *clock) pass(d time.Duration) {
 	c.t = c.t.Add(d)
 }
 
-// script is a source that says what it is told, and counts how often it is asked.
+// script is a source with set answers. It counts the calls.
 type script struct {
 	clock  *clock
 	asked  int
-	life   time.Duration // of its keys; 0 for ever
+	life   time.Duration // of its keys; 0 means no end
 	local  bool
 	failed *sender.Error
 }
@@ -63,10 +64,10 @@ func scripted(s *script) *keyring {
 	return r
 }
 
-// wantKey gets a key and compares its id; "" for an error.
-func wantKey(t *testing.T, r *keyring, want string) (*keys, *sender.Error) {
+// getKey gets keys and compares their ID; "" for an error.
+func getKey(t *testing.T, r *keyring, want string) (*keys, *sender.Error) {
 	t.Helper()
-	k, err := r.get(t.Context(), time.Minute)
+	k, err := r.get(t.Context(), time.Minute, time.Time{})
 	got := ""
 	if err == nil {
 		got = k.reveal().AccessKeyId
@@ -75,6 +76,11 @@ func wantKey(t *testing.T, r *keyring, want string) (*keys, *sender.Error) {
 		t.Errorf("got %q, %v; want %q", got, err, want)
 	}
 	return k, err
+}
+
+func wantKey(t *testing.T, r *keyring, want string) {
+	t.Helper()
+	_, _ = getKey(t, r, want)
 }
 
 func TestKeysAreRenewedBeforeTheirEnd(t *testing.T) {
@@ -117,7 +123,7 @@ func TestKeysOutliveASourceThatFails(t *testing.T) {
 	wantKey(t, r, "key-1")
 	s.clock.pass(pause) // the keys are over now
 	for range 10 {
-		if _, err := wantKey(t, r, ""); err == nil || err.Class != sender.Unavailable || err.Detail != "it is out" {
+		if _, err := getKey(t, r, ""); err == nil || err.Class != sender.Unavailable || err.Detail != "it is out" {
 			t.Error(err)
 		}
 	}
@@ -133,7 +139,7 @@ func TestKeysOutliveASourceThatFails(t *testing.T) {
 func TestKeysThatAreRefused(t *testing.T) {
 	s := new(script)
 	r := scripted(s)
-	first, _ := wantKey(t, r, "key-1")
+	first, _ := getKey(t, r, "key-1")
 	r.drop(first)
 	wantKey(t, r, "key-2")
 	r.drop(first) // an answer that comes late
@@ -142,16 +148,16 @@ func TestKeysThatAreRefused(t *testing.T) {
 
 func TestKeysThatAreOverOrNone(t *testing.T) {
 	s := &script{life: -time.Second}
-	if _, err := wantKey(t, scripted(s), ""); err == nil || err.Class != sender.Unavailable || err.Code != codeNoKeys {
+	if _, err := getKey(t, scripted(s), ""); err == nil || err.Class != sender.Unavailable || err.Code != codeNoKeys {
 		t.Error(err)
 	}
 	r := newKeyring(func(context.Context) (*keys, *sender.Error) { return nil, nil })
-	if _, err := wantKey(t, r, ""); err == nil || err.Class != sender.AccountDown {
+	if _, err := getKey(t, r, ""); err == nil || err.Class != sender.AccountDown {
 		t.Error(err)
 	}
 }
 
-// TestOneAsks: of a hundred that want keys one asks, and all get them.
+// TestOneAsks: if a hundred callers want keys, one asks the source, and all get them.
 func TestOneAsks(t *testing.T) {
 	const all = 100
 	begun, answer := make(chan struct{}, all), make(chan struct{})
@@ -172,8 +178,8 @@ func TestOneAsks(t *testing.T) {
 	}
 }
 
-// TestOthersDoNotWait: whoever has keys that are still good sends with them, while
-// one asks for new ones.
+// TestOthersDoNotWait: while one caller asks for new keys, the others use the present
+// ones if these are still valid.
 func TestOthersDoNotWait(t *testing.T) {
 	c := newClock()
 	begun, answer := make(chan struct{}, 1), make(chan struct{})
@@ -202,7 +208,8 @@ func TestOthersDoNotWait(t *testing.T) {
 	wantKey(t, r, "new")
 }
 
-// TestWhoAsksGivesUp: that one caller had no more time is no answer for another.
+// TestWhoAsksGivesUp: if the time of the caller that asks runs out, another caller asks
+// again.
 func TestWhoAsksGivesUp(t *testing.T) {
 	begun := make(chan struct{}, 2)
 	asked := 0
@@ -217,14 +224,14 @@ func TestWhoAsksGivesUp(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	var all sync.WaitGroup
 	all.Go(func() {
-		if _, err := r.get(ctx, time.Minute); err == nil || err.Class != sender.Unavailable {
+		if _, err := r.get(ctx, time.Minute, time.Time{}); err == nil || err.Class != sender.Unavailable {
 			t.Error(err)
 		}
 	})
 	<-begun
 	over, done := context.WithCancel(t.Context())
 	done()
-	if _, err := r.get(over, time.Minute); err == nil || err.Class != sender.Unavailable || err.Code != codeNoKeys {
+	if _, err := r.get(over, time.Minute, time.Time{}); err == nil || err.Class != sender.Unavailable || err.Code != codeNoKeys {
 		t.Error(err)
 	}
 	for range 10 {
@@ -235,6 +242,42 @@ func TestWhoAsksGivesUp(t *testing.T) {
 	if asked != 2 {
 		t.Errorf("asked %d times", asked)
 	}
+}
+
+// TestKeysThatComeTooLate: a message's NotAfter ends its wait for keys, whether it or
+// another message asks the source. Other messages go on waiting.
+func TestKeysThatComeTooLate(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		asked := 0
+		r := newKeyring(func(ctx context.Context) (*keys, *sender.Error) {
+			if asked++; asked == 1 {
+				<-ctx.Done()
+				return nil, noKeys(sender.Unavailable, "no more time")
+			}
+			return newKeys("test", "key", "secret", ""), nil
+		})
+		notAfter := time.Now().Add(2 * time.Second)
+		var all sync.WaitGroup
+		for who, end := range map[string]time.Time{"who asks": notAfter, "who waits": notAfter.Add(-time.Second)} {
+			all.Go(func() {
+				if who == "who waits" {
+					<-time.After(time.Millisecond)
+				}
+				_, err := r.get(t.Context(), time.Minute, end)
+				if err == nil || err.Class != sender.Unavailable || err.Code != sender.CodeExpired {
+					t.Errorf("%s: got %v, want that it has expired", who, err)
+				}
+				if got := time.Now(); !got.Equal(end) {
+					t.Errorf("%s: it waited until %s, want %s", who, got, end)
+				}
+			})
+		}
+		all.Wait()
+		wantKey(t, r, "key")
+		if asked != 2 {
+			t.Errorf("the source was asked %d times, want 2", asked)
+		}
+	})
 }
 
 func TestASourceThatPanics(t *testing.T) {
@@ -251,16 +294,15 @@ func TestASourceThatPanics(t *testing.T) {
 				t.Error("the panic is lost")
 			}
 		}()
-		_, _ = r.get(t.Context(), time.Minute)
+		_, _ = r.get(t.Context(), time.Minute, time.Time{})
 	}()
 	wantKey(t, r, "key")
 }
 
-// TestHalfOfTheTimeIsForTheKeys: keys that are slow leave a message the time for its
-// answer, and no doubt.
+// TestHalfOfTheTimeIsForTheKeys: slow keys leave a message enough time for its answer.
 func TestHalfOfTheTimeIsForTheKeys(t *testing.T) {
 	const timeout = time.Hour
-	c, err := newClient("http://127.0.0.1:1", DefaultRegion, timeout, exchange.Options{})
+	c, err := newClient("http://127.0.0.1:1", DefaultRegion, timeout, httpclient.Options{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -279,11 +321,11 @@ func TestHalfOfTheTimeIsForTheKeys(t *testing.T) {
 	}
 }
 
-// TestKeysDontShow: not even where printing can't ask a field how.
+// TestKeysDontShow: not even if fmt can't call a field's methods.
 func TestKeysDontShow(t *testing.T) {
 	k := newKeys("test", "ZQXid", "ZQXsecret", "ZQXtoken")
 	r := newKeyring(given("test", sender.NewSecret("ZQXid"), sender.NewSecret("ZQXsecret"), sender.NewSecret("ZQXtoken")))
-	if _, err := r.get(t.Context(), time.Minute); err != nil {
+	if _, err := r.get(t.Context(), time.Minute, time.Time{}); err != nil {
 		t.Fatal(err)
 	}
 	for _, verb := range []string{"%v", "%+v", "%#v", "%s", "%q", "%x", "%X", "%d"} {

@@ -2,24 +2,23 @@ package aliyun_test
 
 import (
 	"context"
-	"net/http"
 	"testing"
 
 	"github.com/aliyun/alibaba-cloud-sdk-go/services/dm"
 	"github.com/aliyun/alibaba-cloud-sdk-go/services/dysmsapi"
 	"go.uber.org/goleak"
 
-	"github.com/codeferry/codeferry/internal/sandbox"
+	fakealiyun "github.com/codeferry/codeferry/internal/fakes/aliyun"
 	"github.com/codeferry/codeferry/sender"
 	"github.com/codeferry/codeferry/sender/aliyun"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-// options are those of a client that the sandbox accepts.
+// options returns an account that the fake accepts.
 func options(endpoint string) aliyun.Account {
 	return aliyun.Account{
-		AccessKeyID: sender.NewSecret(sandbox.DefaultKeyID), AccessKeySecret: sender.NewSecret(sandbox.DefaultKeySecret),
+		AccessKeyID: sender.NewSecret(fakealiyun.DefaultKeyID), AccessKeySecret: sender.NewSecret(fakealiyun.DefaultKeySecret),
 		RegionID: "cn-hangzhou", Endpoint: endpoint,
 	}
 }
@@ -33,7 +32,7 @@ func newClient(t testing.TB, o aliyun.Account) *aliyun.Client {
 	return c
 }
 
-// form is an SMS to a number.
+// form returns the parameters of an SMS to a number.
 func form(number string) aliyun.Params {
 	return aliyun.Params{
 		{Name: "PhoneNumbers", Value: number},
@@ -65,8 +64,5 @@ func send(ctx context.Context, c *aliyun.Client, form aliyun.Params) error {
 	if err := c.Do(ctx, sendSms, form, resp); err != nil {
 		return err
 	}
-	if resp.Code != "OK" {
-		return aliyun.NewError(resp.Code, resp.Message, resp.RequestId, http.StatusOK, form)
-	}
-	return nil
+	return aliyun.CodeError(resp.Code, resp.Message, resp.RequestId, form)
 }

@@ -6,7 +6,7 @@ import (
 	"time"
 
 	"github.com/codeferry/codeferry/sender"
-	"github.com/codeferry/codeferry/sender/internal/exchange"
+	"github.com/codeferry/codeferry/sender/internal/httpclient"
 )
 
 func TestRetryAfterOfAnAnswer(t *testing.T) {
@@ -19,7 +19,7 @@ func TestRetryAfterOfAnAnswer(t *testing.T) {
 		{http.StatusServiceUnavailable, `{"Code":"ServiceUnavailable"}`, sender.Unknown},
 		{http.StatusBadRequest, `{"Code":"Throttling.User"}`, sender.Throttled},
 	} {
-		e := answerError(&exchange.Answer{Status: c.status, Header: http.Header{"Retry-After": {"9"}}, Body: []byte(c.body)}, nil)
+		e := answerError(&httpclient.Answer{Status: c.status, Header: http.Header{"Retry-After": {"9"}}, Body: []byte(c.body)}, nil)
 		if e.Class != c.class || e.RetryAfter != 9*time.Second {
 			t.Errorf("%d %s: %v, retry after %v", c.status, c.body, e, e.RetryAfter)
 		}

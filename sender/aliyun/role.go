@@ -13,7 +13,7 @@ import (
 	"github.com/aliyun/alibaba-cloud-sdk-go/services/sts"
 
 	"github.com/codeferry/codeferry/sender"
-	"github.com/codeferry/codeferry/sender/internal/exchange"
+	"github.com/codeferry/codeferry/sender/internal/httpclient"
 )
 
 // role is a RAM role to assume by STS.
@@ -21,15 +21,16 @@ type role struct {
 	arn, session, policy, externalID string
 	seconds                          int
 	endpoint                         string
+	netHTTP                          bool
 }
 
-// The actions of STS, and what their answers hold of use.
+// The actions of STS.
 var (
 	assumeRoleAction         = NewAction(sts.CreateAssumeRoleRequest())
 	assumeRoleWithOIDCAction = NewAction(sts.CreateAssumeRoleWithOIDCRequest())
 )
 
-// roleAnswer is what both actions answer.
+// roleAnswer is the answer of both actions.
 type roleAnswer struct {
 	*responses.BaseResponse
 	Credentials sts.Credentials
@@ -43,10 +44,10 @@ func (r role) params() Params {
 	}.With("Policy", r.policy).With("ExternalId", r.externalID)
 }
 
-// assumeRole is a source of the keys that a role has for whoever has the keys of
+// assumeRole returns a source of a role's keys. It assumes the role with the keys of
 // another source (Sts 2015-04-01, AssumeRole).
 func assumeRole(r role, from source) (source, error) {
-	client, err := newSTS(r.endpoint)
+	client, err := newSTS(r)
 	if err != nil {
 		return nil, err
 	}
@@ -59,11 +60,11 @@ func assumeRole(r role, from source) (source, error) {
 	}, nil
 }
 
-// assumeRoleWithOIDC is a source of the keys that a role has for whoever has an
-// OIDC token (Sts 2015-04-01, AssumeRoleWithOIDC). The token's file is read each
-// time: Kubernetes renews it.
+// assumeRoleWithOIDC returns a source of a role's keys. It assumes the role with an OIDC
+// token (Sts 2015-04-01, AssumeRoleWithOIDC). It reads the token's file each time,
+// because Kubernetes renews the token.
 func assumeRoleWithOIDC(r role, provider, tokenFile string) (source, error) {
-	client, err := newSTS(r.endpoint)
+	client, err := newSTS(r)
 	if err != nil {
 		return nil, err
 	}
@@ -77,43 +78,44 @@ func assumeRoleWithOIDC(r role, provider, tokenFile string) (source, error) {
 	}, nil
 }
 
-// role asks for a role's keys.
+// role asks STS for a role's keys.
 func (c *Client) role(ctx context.Context, provider string, a Action, params Params, k *keys) (*keys, *sender.Error) {
 	answer := &roleAnswer{BaseResponse: new(responses.BaseResponse)}
-	if failed := c.call(ctx, time.Now().Add(c.timeout), a, params, answer, k); failed != nil {
+	if failed := c.call(ctx, bounds{deadline: time.Now().Add(c.timeout)}, a, params, answer, k); failed != nil {
 		return nil, roleError(failed)
 	}
 	return session(provider, answer.Credentials.AccessKeyId, answer.Credentials.AccessKeySecret, answer.Credentials.SecurityToken, answer.Credentials.Expiration)
 }
 
-// newSTS returns a client that keeps no connection: it is used once an hour.
-func newSTS(endpoint string) (*Client, error) {
-	c, err := newClient(endpoint, DefaultRegion, 0, exchange.Options{IdleTimeout: -1})
+// newSTS returns a client that keeps no connection, because it makes about one request an
+// hour.
+func newSTS(r role) (*Client, error) {
+	c, err := newClient(r.endpoint, DefaultRegion, 0, httpclient.Options{IdleTimeout: -1, NetHTTP: r.netHTTP})
 	if err != nil {
 		return nil, fmt.Errorf("credentials.stsEndpoint %w", err)
 	}
 	return c, nil
 }
 
-// roleError classes what STS refuses: no message has left yet, and what STS says
-// of its own request is said of the keys or of the role.
+// roleError classes a refusal by STS. No message has left yet, so what STS says about its
+// own request speaks of the keys or the role.
 func roleError(failed *sender.Error) *sender.Error {
 	e := *failed
 	switch e.Class {
 	case sender.AccountDown, sender.Permanent, sender.Misconfigured:
-		e.Class = sender.AccountDown
+		e.Class, e.Scope = sender.AccountDown, sender.ScopeAccount
 	default:
-		e.Class = sender.Unavailable
+		e.Class, e.Scope = sender.Unavailable, sender.ScopeConnector
 	}
 	e.Detail = "the role can't be assumed: " + e.Detail
 	return &e
 }
 
-// session makes keys of an answer, which has all of these.
+// session makes keys from an answer, which must have all of these values.
 func session(provider, id, secret, token, expiration string) (*keys, *sender.Error) {
 	expires, err := time.Parse(time.RFC3339, expiration)
 	if err != nil || id == "" || secret == "" || token == "" {
-		return nil, noKeys(sender.Unavailable, "the answer to the request for keys ("+provider+") lacks some of them, or their end")
+		return nil, noKeys(sender.Unavailable, "the answer to the request for keys ("+provider+") lacks the keys, their token or their expiration")
 	}
 	k := newKeys(provider, id, secret, token)
 	k.expires = expires

@@ -8,26 +8,27 @@ import (
 	"testing"
 	"time"
 
-	"github.com/codeferry/codeferry/internal/sandbox"
+	fakealiyun "github.com/codeferry/codeferry/internal/fakes/aliyun"
+	"github.com/codeferry/codeferry/internal/fakes/faulty"
 	"github.com/codeferry/codeferry/sender"
 	"github.com/codeferry/codeferry/sender/aliyun"
-	"github.com/codeferry/codeferry/sender/internal/sendertest"
 )
 
-// TestRotationUnderLoad changes a file while hundreds send: no message fails, not
-// even while the file is half written, and the last ones have the new keys.
+// TestRotationUnderLoad changes the file with the keys while hundreds of messages are
+// sent. No message fails, not even while the file is half written, and the last messages
+// have the new keys.
 func TestRotationUnderLoad(t *testing.T) {
 	const senders = 100
 	texts := []string{
-		`{"accessKeyId":"` + sandbox.DefaultKeyID + `","accessKeySecret":"` + sandbox.DefaultKeySecret + `"}`,
+		`{"accessKeyId":"` + fakealiyun.DefaultKeyID + `","accessKeySecret":"` + fakealiyun.DefaultKeySecret + `"}`,
 		`{"accessKeyId":"next-id","accessKeySecret":"next-secret"}`,
 	}
 	path := writeFile(t, "keys.json", texts[0])
 	var used [2]atomic.Int64
-	srv := sendertest.Serve(t, func(w http.ResponseWriter, r *http.Request) {
+	srv := faulty.Serve(t, func(w http.ResponseWriter, r *http.Request) {
 		q := r.URL.Query()
-		for i, secret := range []string{sandbox.DefaultKeySecret, "next-secret"} {
-			if q.Get("AccessKeyId") == []string{sandbox.DefaultKeyID, "next-id"}[i] && q.Get("Signature") == signature(q, r.Form, secret) {
+		for i, secret := range []string{fakealiyun.DefaultKeySecret, "next-secret"} {
+			if q.Get("AccessKeyId") == []string{fakealiyun.DefaultKeyID, "next-id"}[i] && q.Get("Signature") == signature(q, r.Form, secret) {
 				used[i].Add(1)
 				answerJSON(w, http.StatusOK, map[string]string{"Code": "OK"})
 				return
@@ -36,7 +37,7 @@ func TestRotationUnderLoad(t *testing.T) {
 		answerJSON(w, http.StatusBadRequest, map[string]string{"Code": "SignatureDoesNotMatch"})
 	})
 	c := newClient(t, with(srv.Endpoint, aliyun.Credentials{Type: aliyun.File, Path: sender.FilePath(path)}))
-	var late atomic.Int64 // every look at the clock is a second later
+	var late atomic.Int64 // each read of the clock advances it by a second
 	start := time.Now()
 	c.SetClock(func() time.Time { return start.Add(time.Duration(late.Add(1)) * time.Second) })
 	if err := send(t.Context(), c, form(phone)); err != nil {
@@ -90,22 +91,22 @@ func TestRotationUnderLoad(t *testing.T) {
 	all.Wait()
 	before := used[1].Load()
 	if err := send(t.Context(), c, form(phone)); err != nil || used[1].Load() != before+1 {
-		t.Errorf("the last message has not got the last keys: %v", err)
+		t.Errorf("the last message does not have the last keys: %v", err)
 	}
 	if used[0].Load() == 0 || before == 0 {
 		t.Errorf("%d and %d messages with each pair", used[0].Load(), before)
 	}
 }
 
-// TestRefusedKeysAreAskedForAgain: the message fails, and is not sent a second
-// time; the next one has new keys.
+// TestRefusedKeysAreAskedForAgain: the message fails and is not sent again. The next
+// message has new keys.
 func TestRefusedKeysAreAskedForAgain(t *testing.T) {
 	bare(t)
 	for _, code := range []string{"InvalidAccessKeyId.NotFound", "InvalidSecurityToken.Expired", "SignatureDoesNotMatch", "Forbidden.RAM"} {
 		t.Run(code, func(t *testing.T) {
 			sts := anSTS(t)
 			answers := 0
-			srv := sendertest.Serve(t, func(w http.ResponseWriter, _ *http.Request) {
+			srv := faulty.Serve(t, func(w http.ResponseWriter, _ *http.Request) {
 				if answers++; answers == 2 {
 					answerJSON(w, http.StatusForbidden, map[string]string{"Code": code})
 					return
@@ -122,7 +123,7 @@ func TestRefusedKeysAreAskedForAgain(t *testing.T) {
 			}
 			want := 2
 			if code == "Forbidden.RAM" {
-				want = 1 // new keys would not be allowed more
+				want = 1 // new keys would have the same permissions
 			}
 			if n := len(sts.Requests()); n != want || len(srv.Requests()) != 4 {
 				t.Errorf("STS was asked %d times, %d messages left; want %d and 4", n, len(srv.Requests()), want)

@@ -4,6 +4,7 @@ import (
 	"crypto/rand"
 	"encoding/base64"
 	"encoding/hex"
+	"net/http"
 	"slices"
 	"strings"
 	"sync"
@@ -12,22 +13,30 @@ import (
 	"github.com/aliyun/alibaba-cloud-sdk-go/sdk/requests"
 )
 
-// Action is one of an API's, as the SDK's request for it names it. It is made once;
-// the SDK's own requests hold maps that are made anew each time.
-type Action struct{ name, version, format string }
+// Action is an action of an API, taken from the SDK's request. It is made once, since the
+// SDK makes new maps for each request.
+type Action struct {
+	name, version, format string
+	// header is the header of its requests. It names the client and the product: a fake
+	// for several products has no other way to tell them apart.
+	header http.Header
+}
 
 // NewAction takes an action from the SDK's request.
 func NewAction(r requests.AcsRequest) Action {
-	return Action{r.GetActionName(), r.GetVersion(), r.GetAcceptFormat()}
+	return Action{
+		name: r.GetActionName(), version: r.GetVersion(), format: r.GetAcceptFormat(),
+		header: http.Header{"Content-Type": {requests.Form}, "User-Agent": {"codeferry (" + r.GetProduct() + ")"}},
+	}
 }
 
-// Params are a request's own parameters, in any order. A name stands once.
+// Params are a request's own parameters, in any order. Each name occurs once.
 type Params []Param
 
-// Param is one of them.
+// Param is a parameter.
 type Param struct{ Name, Value string }
 
-// Get returns a parameter's value; "" where there is none.
+// Get returns a parameter's value; "" if there is none.
 func (p Params) Get(name string) string {
 	for _, param := range p {
 		if param.Name == name {
@@ -45,7 +54,7 @@ func (p Params) With(name, value string) Params {
 	return append(p, Param{name, value})
 }
 
-// signer is what the signature of a request depends on beside its parameters.
+// signer holds what the signature of a request depends on in addition to its parameters.
 type signer struct {
 	now   time.Time
 	nonce string
@@ -53,25 +62,25 @@ type signer struct {
 	keys *keys
 }
 
-// signed is a request as it goes out: the common parameters in the URL's query, where
-// the SDK puts them, and the request's own in the body, where no access log shows
-// them. Both are signed together.
+// signed is a signed request. The common parameters are in the URL's query, as with the
+// SDK. The request's own parameters are in the body, which access logs do not show. Both
+// are signed together.
 type signed struct {
 	query string
 	body  []byte
 }
 
-// encodedParam is a parameter as name=value in RFC 3986's encoding, which is good for
-// a query, a form and the string to sign alike.
+// encodedParam is a parameter as name=value in the encoding of RFC 3986, which fits a
+// query, a form and the string to sign.
 type encodedParam struct {
 	name string
-	// from and to are its place in the scratch's text.
+	// from and to are its position in the text of a scratch.
 	from, to int
 }
 
 func byName(a, b encodedParam) int { return strings.Compare(a.name, b.name) }
 
-// scratch is what signing needs for a moment.
+// scratch holds the buffers for signing one request.
 type scratch struct {
 	text        []byte
 	common, own []encodedParam
@@ -82,8 +91,8 @@ type scratch struct {
 
 var scratches = sync.Pool{New: func() any { return new(scratch) }}
 
-// sign builds a request by Aliyun's signature 1.0 for RPC APIs. What it signs is, byte
-// for byte, what the SDK's auth.Sign does.
+// sign builds a request with Aliyun's signature 1.0 for RPC APIs. The result is the same,
+// byte for byte, as that of the SDK's auth.Sign.
 func (s signer) sign(a Action, region string, own Params) signed {
 	w, _ := scratches.Get().(*scratch)
 	defer scratches.Put(w)
@@ -103,8 +112,7 @@ func (s signer) sign(a Action, region string, own Params) signed {
 	return signed{query: string(w.query), body: body}
 }
 
-// encodeCommon encodes the parameters that all requests have, in the order of their
-// names.
+// encodeCommon encodes the parameters of all requests, in the order of their names.
 func (s signer) encodeCommon(w *scratch, a Action, region string) {
 	add := func(name, value string) { w.common = append(w.common, w.encode(name, value)) }
 	if s.keys != nil {
@@ -150,7 +158,7 @@ func (w *scratch) encode(name, value string) encodedParam {
 	return encodedParam{name, from, len(w.text)}
 }
 
-// join appends parameters, with & between them and what is there.
+// join appends parameters to a text, separated by &.
 func (w *scratch) join(to []byte, params []encodedParam) []byte {
 	for _, p := range params {
 		if len(to) > 0 {
@@ -161,7 +169,7 @@ func (w *scratch) join(to []byte, params []encodedParam) []byte {
 	return to
 }
 
-// unreserved are the bytes that stand for themselves (RFC 3986, 2.3).
+// unreserved are the bytes that are not encoded (RFC 3986, 2.3).
 var unreserved = func() (set [256]bool) {
 	for _, c := range []byte("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~") {
 		set[c] = true
@@ -181,7 +189,7 @@ func appendEncoded[T string | []byte](to []byte, s T) []byte {
 	return to
 }
 
-// newNonce returns what no other request has.
+// newNonce returns a text that no other request has.
 func newNonce() string {
 	var b [16]byte
 	_, _ = rand.Read(b[:]) // it never fails

@@ -2,6 +2,7 @@ package aliyun
 
 import (
 	"fmt"
+	"maps"
 	"math/rand/v2"
 	"net/url"
 	"reflect"
@@ -17,15 +18,15 @@ import (
 	"github.com/aliyun/alibaba-cloud-sdk-go/services/dysmsapi"
 )
 
-// provided gives the SDK's signer its keys.
+// provided returns keys to the SDK's signer.
 type provided struct{ *credentials.Credentials }
 
 func (p provided) GetCredentials() (*credentials.Credentials, error) { return p.Credentials, nil }
 func (provided) GetProviderName() string                             { return "static" }
 
-// TestSignIsTheSDKs signs random requests, and holds each against what the SDK's own
-// signer makes of the same: the parameters of the URL and of the body, and the
-// signature, byte for byte.
+// TestSignIsTheSDKs signs random requests, and compares each with the result of the SDK's
+// own signer, byte for byte: the parameters of the URL and of the body, and the
+// signature.
 func TestSignIsTheSDKs(t *testing.T) {
 	seed := uint64(time.Now().UnixNano())
 	t.Logf("seed %d", seed)
@@ -62,9 +63,7 @@ func TestSignIsTheSDKs(t *testing.T) {
 		got := signer{now: now, nonce: want["SignatureNonce"], keys: newKeys("static", keys.AccessKeyId, keys.AccessKeySecret, keys.SecurityToken)}.sign(NewAction(theirs), region, params)
 
 		wantBody := make(map[string]string)
-		for name, value := range theirs.GetFormParams() {
-			wantBody[name] = value
-		}
+		maps.Copy(wantBody, theirs.GetFormParams())
 		for _, part := range []struct {
 			name string
 			got  string
@@ -85,7 +84,7 @@ func TestSignIsTheSDKs(t *testing.T) {
 	}
 }
 
-// pieces are what is encoded in one way or another.
+// pieces are characters that are encoded in different ways.
 var pieces = strings.Split(`a Z 0 9 - _ . ~ + * % %20 %2B & = ? / # : ; @ ! $ ' ( ) , [ ] { } | \ ^ " < >`, " ")
 
 func anyText(r *rand.Rand) string {
@@ -99,7 +98,7 @@ func anyText(r *rand.Rand) string {
 	return b.String()
 }
 
-// BenchmarkSign signs a code by SMS, beside the SDK's signer.
+// BenchmarkSign compares signing an SMS here and with the SDK's signer.
 func BenchmarkSign(b *testing.B) {
 	keys := &credentials.Credentials{AccessKeyId: "LTAI5tExampleKeyOfAUser1", AccessKeySecret: "anExampleSecretOfThirtyChars00", ProviderName: "static"}
 	params := Params{

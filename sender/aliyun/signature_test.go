@@ -11,18 +11,18 @@ import (
 
 	"github.com/aliyun/alibaba-cloud-sdk-go/services/dm"
 
-	"github.com/codeferry/codeferry/internal/sandbox"
+	fakealiyun "github.com/codeferry/codeferry/internal/fakes/aliyun"
 	"github.com/codeferry/codeferry/sender"
 	"github.com/codeferry/codeferry/sender/aliyun"
 	"github.com/codeferry/codeferry/sender/internal/sendertest"
 )
 
-// TestSignature sends random parameters to the stand-in, which verifies every
-// signature by code of its own.
+// TestSignature sends random parameters to the fake, which verifies every signature with
+// its own code.
 func TestSignature(t *testing.T) {
 	seed := uint64(time.Now().UnixNano())
 	t.Logf("seed %d", seed)
-	sb, endpoint := sendertest.Sandbox(t, sandbox.Options{Keys: []sandbox.Key{
+	sb, endpoint := sendertest.Aliyun(t, fakealiyun.Options{Keys: []fakealiyun.Key{
 		{ID: "testid", Secret: "testsecret"},
 		{ID: "STS.id", Secret: "a secret&+/=%", SecurityToken: "CAIS+to/ken==%20 ~*"},
 	}})
@@ -57,7 +57,7 @@ func TestSignature(t *testing.T) {
 	}
 }
 
-// alphabet has all that is encoded in one way or another.
+// alphabet holds texts that are encoded in different ways.
 var alphabet = []string{
 	"a", "Z", "0", "9", "-", "_", ".", "~", " ", "+", "*", "%", "%20", "%2B", "&", "=", "&amp;", "?", "/", "#", ":", ";", "@", "!", "$",
 	"'", "(", ")", ",", "[", "]", "{", "}", "|", "\\", "^", "`", "\"", "<", ">", "\t", "\r\n", "\n", "\x00", "\x7f", "\xff", "é", "码", "🚢", "\u2028",
@@ -80,7 +80,7 @@ func randomText(r *rand.Rand) string {
 }
 
 func TestKeysThatAreWrong(t *testing.T) {
-	_, endpoint := sendertest.Sandbox(t, sandbox.Options{Keys: []sandbox.Key{
+	_, endpoint := sendertest.Aliyun(t, fakealiyun.Options{Keys: []fakealiyun.Key{
 		{ID: "testid", Secret: "testsecret"}, {ID: "STS.id", Secret: "testsecret", SecurityToken: "token"},
 	}})
 	for _, c := range []struct{ name, id, secret, token, want string }{

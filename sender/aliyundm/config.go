@@ -3,13 +3,13 @@ package aliyundm
 
 import (
 	"fmt"
-	"net/mail"
 	"strings"
 	"unicode/utf8"
 
 	"github.com/codeferry/codeferry/messages"
 	"github.com/codeferry/codeferry/sender"
 	"github.com/codeferry/codeferry/sender/aliyun"
+	"github.com/codeferry/codeferry/sender/internal/address"
 )
 
 // Config is Logto's aliyun-dm connector, field for field, and what codeferry
@@ -17,15 +17,15 @@ import (
 type Config struct {
 	aliyun.Account `yaml:",inline"`
 
-	// AccountName is the sender address, as the DirectMail console has it.
+	// AccountName is a sender address (发信地址) of the DirectMail console.
 	AccountName string `yaml:"accountName"`
-	// FromAlias is the sender's name; fewer than 15 characters. It may hold
-	// placeholders; what they make too long is cut.
+	// FromAlias is the sender's name, of fewer than 15 characters. It may hold
+	// placeholders; a name that they make too long is cut.
 	FromAlias string                `yaml:"fromAlias"`
 	Templates []sender.MailTemplate `yaml:"templates"`
 }
 
-// maxFromAlias is one more than the characters that FromAlias may have.
+// maxFromAlias is the first length, in characters, that FromAlias must not have.
 const maxFromAlias = 15
 
 // Channel returns email.
@@ -37,8 +37,8 @@ func (c *Config) Validate() []sender.Problem {
 	add := func(path, format string, args ...any) {
 		problems = append(problems, sender.Problem{Path: path, Text: fmt.Sprintf(format, args...)})
 	}
-	if a, err := mail.ParseAddress(c.AccountName); c.AccountName != "" && (err != nil || a.Address != c.AccountName) {
-		add("accountName", "%q is no email address; it is the sender address of the DirectMail console", c.AccountName)
+	if _, err := address.Bare(c.AccountName); c.AccountName != "" && err != nil {
+		add("accountName", "%q %v; use a sender address of the DirectMail console", c.AccountName, err)
 	}
 	if n := utf8.RuneCountInString(c.FromAlias); n >= maxFromAlias && !strings.Contains(c.FromAlias, "{{") {
 		add("fromAlias", "has %d characters; Aliyun takes fewer than %d", n, maxFromAlias)
@@ -48,7 +48,7 @@ func (c *Config) Validate() []sender.Problem {
 	return append(problems, wrong...)
 }
 
-// Warnings reports templates that are hardly meant as they are.
+// Warnings reports valid templates that are probably mistakes.
 func (c *Config) Warnings() []sender.Problem { return sender.MailWarnings(c.Templates) }
 
 // New makes the connector.
@@ -61,5 +61,9 @@ func (c *Config) New() (sender.Sender, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &connector{client: client, mails: mails, accountName: c.AccountName}, nil
+	from, err := address.Bare(c.AccountName)
+	if err != nil {
+		return nil, fmt.Errorf("accountName %w", err)
+	}
+	return &connector{client: client, mails: mails, accountName: from.Addr}, nil
 }

@@ -1,24 +1,25 @@
 package aliyundm_test
 
 import (
-	"slices"
 	"strings"
 	"testing"
 
-	"github.com/codeferry/codeferry/internal/sandbox"
+	fakealiyun "github.com/codeferry/codeferry/internal/fakes/aliyun"
 	"github.com/codeferry/codeferry/messages"
 	"github.com/codeferry/codeferry/sender"
 	"github.com/codeferry/codeferry/sender/aliyun"
 	"github.com/codeferry/codeferry/sender/aliyundm"
+	"github.com/codeferry/codeferry/sender/internal/sendertest"
+	"github.com/codeferry/codeferry/sender/internal/sendertest/aliyuntest"
 )
 
-// good is a configuration in which nothing is wrong.
+// good returns a configuration without mistakes.
 func good() *aliyundm.Config {
 	c := &aliyundm.Config{
-		Account:     aliyun.Account{AccessKeyID: sender.NewSecret(sandbox.DefaultKeyID), AccessKeySecret: sender.NewSecret(sandbox.DefaultKeySecret)},
+		Account:     aliyuntest.Keys(),
 		AccountName: "no-reply@mail.example.com", FromAlias: "Example 示例",
 	}
-	for _, t := range messages.RequiredTypes() {
+	for _, t := range sender.RequiredTypes() {
 		c.Templates = append(c.Templates, sender.MailTemplate{
 			UsageType: t, Subject: string(t) + ": {{code}}", Content: `<p title="{{user.name}}">{{code}} 您的验证码 🚢</p>`,
 		})
@@ -26,12 +27,11 @@ func good() *aliyundm.Config {
 	return c
 }
 
+// connectors makes connectors from good configurations.
+var connectors = aliyuntest.Connector[*aliyundm.Config]{Good: good, Account: func(c *aliyundm.Config) *aliyun.Account { return &c.Account }}
+
 func TestValidate(t *testing.T) {
-	for _, c := range []struct {
-		name   string
-		change func(*aliyundm.Config)
-		want   []string // paths
-	}{
+	sendertest.Validate(t, good, []string{fakealiyun.DefaultKeySecret}, []sendertest.Change[*aliyundm.Config]{
 		{"good", func(*aliyundm.Config) {}, nil},
 		{"no FromAlias", func(c *aliyundm.Config) { c.FromAlias = "" }, nil},
 		{"empty", func(c *aliyundm.Config) { *c = aliyundm.Config{} }, []string{"accessKeyId", "accessKeySecret", "accountName", "templates"}},
@@ -47,32 +47,11 @@ func TestValidate(t *testing.T) {
 			c.Templates = append(c.Templates, sender.MailTemplate{UsageType: "Register"}, sender.MailTemplate{UsageType: "BindMfa", Subject: "s", Content: "<a"})
 		}, []string{"templates[4].usageType", "templates[4].subject", "templates[4].content", "templates[5].content"}},
 		{"a template is missing", func(c *aliyundm.Config) { c.Templates = c.Templates[1:] }, []string{"templates"}},
-	} {
-		t.Run(c.name, func(t *testing.T) {
-			config := good()
-			c.change(config)
-			problems := config.Validate()
-			var paths []string
-			for _, p := range problems {
-				paths = append(paths, p.Path)
-				if p.Text == "" || strings.Contains(p.Text, sandbox.DefaultKeySecret) {
-					t.Errorf("%s: %q", p.Path, p.Text)
-				}
-			}
-			if !slices.Equal(paths, c.want) {
-				t.Errorf("got %v, want problems of %v", problems, c.want)
-			}
-			if _, err := config.New(); err != nil && len(problems) == 0 {
-				t.Errorf("New: %v", err)
-			}
-		})
-	}
+	})
 }
 
 func TestChannel(t *testing.T) {
-	if c := good().Channel(); c != messages.Email {
-		t.Error(c)
-	}
+	sendertest.Equal(t, "the channel", good().Channel(), messages.Email)
 }
 
 func TestNewNamesWhatIsWrong(t *testing.T) {

@@ -17,7 +17,10 @@ type connector struct {
 	accountName string
 }
 
-// Render fills the template for the message's type in.
+// From returns the address that mail comes from.
+func (c *connector) From() string { return c.accountName }
+
+// Render fills in the template for the message's type.
 func (c *connector) Render(m *messages.SendCode) (*sender.Message, error) {
 	return c.mails.Render(m)
 }
@@ -38,7 +41,7 @@ func (c *connector) Send(ctx context.Context, m *sender.Message) (sender.Receipt
 	}
 	params = params.With("HtmlBody", m.HTML).With("TextBody", m.Text).With("FromAlias", cut(m.FromAlias))
 	resp := dm.CreateSingleSendMailResponse()
-	if err := c.client.Do(ctx, singleSendMail, params, resp); err != nil {
+	if err := c.client.DoBefore(ctx, m.NotAfter, singleSendMail, params, resp); err != nil {
 		return sender.Receipt{}, err
 	}
 	if resp.EnvId == "" {
@@ -47,7 +50,7 @@ func (c *connector) Send(ctx context.Context, m *sender.Message) (sender.Receipt
 	return sender.Receipt{ProviderID: resp.EnvId, RequestID: resp.RequestId}, nil
 }
 
-// cut keeps of a sender's name what Aliyun takes.
+// cut shortens a sender's name to the length that Aliyun takes.
 func cut(fromAlias string) string {
 	if r := []rune(fromAlias); len(r) >= maxFromAlias {
 		return string(r[:maxFromAlias-1])
@@ -58,11 +61,12 @@ func cut(fromAlias string) string {
 // Check calls DescAccountSummary, which sends nothing.
 func (c *connector) Check(ctx context.Context) error {
 	resp := dm.CreateDescAccountSummaryResponse()
-	if err := c.client.Do(ctx, descAccountSummary, nil, resp); err != nil {
-		return err
+	client, explain := c.client.ForCheck()
+	if err := client.Do(ctx, descAccountSummary, nil, resp); err != nil {
+		return explain(err)
 	}
 	if resp.RequestId == "" {
-		return aliyun.NewError("", "", "", http.StatusOK, nil) // whoever answered, it was not Aliyun
+		return explain(aliyun.NewError("", "", "", http.StatusOK, nil)) // this answer is not from Aliyun
 	}
 	return nil
 }

@@ -1,32 +1,25 @@
 package aliyundm_test
 
 import (
-	"context"
+	"encoding/json"
 	"fmt"
 	"maps"
-	"strings"
+	"net/http"
 	"testing"
-	"time"
 
 	"go.uber.org/goleak"
 
-	"github.com/codeferry/codeferry/internal/sandbox"
+	fakealiyun "github.com/codeferry/codeferry/internal/fakes/aliyun"
+	"github.com/codeferry/codeferry/internal/fakes/faulty"
+	"github.com/codeferry/codeferry/internal/testmain"
 	"github.com/codeferry/codeferry/messages"
 	"github.com/codeferry/codeferry/sender"
 	"github.com/codeferry/codeferry/sender/internal/sendertest"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
-
-func connector(t testing.TB, endpoint string, timeout time.Duration) sender.Sender {
-	t.Helper()
-	c := good()
-	c.Endpoint, c.Timeout = endpoint, timeout
-	s, err := c.New()
-	if err != nil {
-		t.Fatal(err)
-	}
-	return s
+func TestMain(m *testing.M) {
+	testmain.Wide(4)
+	goleak.VerifyTestMain(m)
 }
 
 const (
@@ -34,34 +27,30 @@ const (
 	code = "Qx7z9K"
 )
 
-func signIn() *messages.SendCode {
-	return &messages.SendCode{ID: "id-1", To: to, Type: messages.SignIn, Payload: messages.Payload{
-		"code": code, "user": map[string]any{"name": `Ann "<&>" 安`},
-	}}
-}
+func signIn() *messages.SendCode { return sendertest.SignIn(to, code) }
 
-func render(t testing.TB, s sender.Sender) *sender.Message {
-	t.Helper()
-	m, err := s.Render(signIn())
-	if err != nil {
-		t.Fatal(err)
-	}
-	return m
+func render(t testing.TB, s sender.Sender) *sender.Message { return sendertest.Render(t, s, signIn()) }
+
+func TestConformance(t *testing.T) {
+	p := sendertest.AliyunProvider("SingleSendMail", sendertest.MailCodes)
+	p.New, p.Message = connectors.New, signIn
+	p.Words = []string{"SignIn: ", "您的验证码"}
+	sendertest.Conformance(t, p)
 }
 
 func TestSend(t *testing.T) {
-	sb, endpoint := sendertest.Sandbox(t, sandbox.Options{})
-	s := connector(t, endpoint, 0)
+	sb, endpoint := sendertest.Aliyun(t, fakealiyun.Options{})
+	s := connectors.At(t, endpoint)
 	receipt, err := s.Send(t.Context(), render(t, s))
 	if err != nil {
 		t.Fatal(err)
 	}
 	in := sb.Inbox(to)
 	if len(in) != 1 {
-		t.Fatalf("%d messages", len(in))
+		t.Fatalf("%d messages were accepted, want 1", len(in))
 	}
 	got := in[0]
-	want := sandbox.Message{
+	want := fakealiyun.Message{
 		Action: "SingleSendMail", To: to, Subject: "SignIn: " + code,
 		HTMLBody:    `<p title="Ann &#34;&lt;&amp;&gt;&#34; 安">` + code + ` 您的验证码 🚢</p>`,
 		TextBody:    code + " 您的验证码 🚢",
@@ -76,10 +65,10 @@ func TestSend(t *testing.T) {
 	}
 }
 
-// TestSendSendsWhatItIsGiven: parameters that have nothing to say stay away, and
-// nothing of the message is in the URL.
+// TestSendSendsWhatItIsGiven: empty parameters are omitted, and nothing of the message is
+// in the URL.
 func TestSendSendsWhatItIsGiven(t *testing.T) {
-	srv := sendertest.Serve(t, sendertest.Answer(200, sendertest.OK))
+	srv := faulty.Serve(t, faulty.Answer(200, sendertest.OK))
 	c := good()
 	c.Endpoint = srv.Endpoint
 	s, err := c.New()
@@ -100,121 +89,66 @@ func TestSendSendsWhatItIsGiven(t *testing.T) {
 	}; !maps.Equal(got, want) {
 		t.Errorf("got %v, want %v", got, want)
 	}
-	if r.URL.Query().Get("Action") != "SingleSendMail" || r.URL.Query().Get("Version") != "2015-11-23" || r.URL.Query().Get("RegionId") != "cn-hangzhou" {
-		t.Error(r.URL)
-	}
+	q := r.URL.Query()
+	sendertest.Equal(t, "the Action", q.Get("Action"), "SingleSendMail")
+	sendertest.Equal(t, "the Version", q.Get("Version"), "2015-11-23")
+	sendertest.Equal(t, "the RegionId", q.Get("RegionId"), "cn-hangzhou")
 	sendertest.Hides(t, fmt.Errorf("%s %v", r.URL, r.Header), to, "the subject", "the text", "no-reply")
-}
-
-func TestFaults(t *testing.T) {
-	sendertest.Faults(t, func(endpoint string, timeout time.Duration) func(context.Context) error {
-		s := connector(t, endpoint, timeout)
-		m := render(t, s)
-		return func(ctx context.Context) error {
-			_, err := s.Send(ctx, m)
-			return err
-		}
-	}, to, code, "SignIn: "+code, "您的验证码")
-}
-
-func TestCodes(t *testing.T) {
-	sb, endpoint := sendertest.Sandbox(t, sandbox.Options{})
-	s := connector(t, endpoint, 0)
-	m := render(t, s)
-	codes := maps.Clone(sendertest.MailCodes)
-	maps.Copy(codes, sendertest.GatewayCodes)
-	for code, class := range codes {
-		t.Run(code, func(t *testing.T) {
-			if err := sb.SetFaults([]sandbox.Fault{{Code: code}}); err != nil {
-				t.Fatal(err)
-			}
-			_, err := s.Send(t.Context(), m)
-			if e := sendertest.Want(t, err, class); e.Code != code || e.Detail == "" || e.RequestID == "" || e.RetryAfter != 0 {
-				t.Errorf("%+v", e)
-			}
-		})
-	}
-	if in := sb.Inbox(""); len(in) != 0 {
-		t.Errorf("%d messages", len(in))
-	}
 }
 
 func TestAnAnswerWithoutEnvIdIsDoubt(t *testing.T) {
 	for _, body := range []string{`{"RequestId":"R-1"}`, `{"RequestId":"R-1","EnvId":""}`, `{"RequestId":"R-1","EnvId":null}`, `{"RequestId":"R-1","Code":"OK"}`} {
-		srv := sendertest.Serve(t, sendertest.Answer(200, body))
-		s := connector(t, srv.Endpoint, 0)
+		srv := faulty.Serve(t, faulty.Answer(200, body))
+		s := connectors.At(t, srv.Endpoint)
 		receipt, err := s.Send(t.Context(), render(t, s))
-		if e := sendertest.Want(t, err, sender.Unknown); e.RequestID != "R-1" || receipt != (sender.Receipt{}) {
-			t.Errorf("%s: %+v, %+v", body, e, receipt)
-		}
+		e := sendertest.Want(t, err, sender.Unknown)
+		sendertest.Equal(t, body+": the RequestID", e.RequestID, "R-1")
+		sendertest.Equal(t, body+": the receipt", receipt, sender.Receipt{})
 	}
 }
 
-func check(t testing.TB, s sender.Sender) error {
-	t.Helper()
-	c, ok := s.(sender.Checker)
-	if !ok {
-		t.Fatal("no Checker")
-	}
-	return c.Check(t.Context())
-}
+func TestCheck(t *testing.T) { connectors.Check(t, "DescAccountSummary", "Forbidden.RAM") }
 
-func TestCheck(t *testing.T) {
-	sb, endpoint := sendertest.Sandbox(t, sandbox.Options{})
-	if err := check(t, connector(t, endpoint, 0)); err != nil {
-		t.Error(err)
-	}
-	if n := sb.Requests(); n["DescAccountSummary"] != 1 || len(n) != 1 || len(sb.Inbox("")) != 0 {
-		t.Errorf("a check is one harmless request: %v", n)
-	}
-
-	c := good()
-	c.Endpoint, c.AccessKeySecret = endpoint, sender.NewSecret("wrong-secret")
-	s, err := c.New()
-	if err != nil {
-		t.Fatal(err)
-	}
-	err = check(t, s)
-	if e := sendertest.Want(t, err, sender.AccountDown); e.Code != "SignatureDoesNotMatch" {
-		t.Error(e)
-	}
-	sendertest.Hides(t, err, "wrong-secret", sandbox.DefaultKeySecret)
-
-	for body, class := range map[string]sender.Class{"": sender.Unknown, "{}": sender.Unknown, "<html>": sender.Unknown} {
-		sendertest.Want(t, check(t, connector(t, sendertest.Serve(t, sendertest.Answer(200, body)).Endpoint, 0)), class)
-	}
-	sendertest.Want(t, check(t, connector(t, "http://127.0.0.1:1", 0)), sender.Unavailable)
-}
-
-// TestKeysOfSTS: the token travels with the request.
+// TestKeysOfSTS: the token is sent with the request.
 func TestKeysOfSTS(t *testing.T) {
-	sb, endpoint := sendertest.Sandbox(t, sandbox.Options{Keys: []sandbox.Key{{ID: "STS.id", Secret: "secret", SecurityToken: "to/ken+=="}}})
+	sb, endpoint := sendertest.Aliyun(t, fakealiyun.Options{Keys: []fakealiyun.Key{{ID: "STS.id", Secret: "secret", SecurityToken: "to/ken+=="}}})
 	c := good()
 	c.Endpoint, c.AccessKeyID, c.AccessKeySecret, c.SecurityToken = endpoint, sender.NewSecret("STS.id"), sender.NewSecret("secret"), sender.NewSecret("to/ken+==")
 	s, err := c.New()
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := s.Send(t.Context(), render(t, s)); err != nil || len(sb.Inbox(to)) != 1 {
+	if _, err := s.Send(t.Context(), render(t, s)); err != nil {
 		t.Error(err)
 	}
+	sendertest.Equal(t, "the number of messages", len(sb.Inbox(to)), 1)
 }
 
-func TestRenderRefuses(t *testing.T) {
-	s := connector(t, "http://127.0.0.1:1", 0)
-	m := signIn()
-	delete(m.Payload, "code")
-	_, err := s.Render(m)
-	if e := sendertest.Want(t, err, sender.Permanent); e.Code != sender.CodeInvalid || !strings.Contains(e.Detail, "code") || !strings.Contains(e.Detail, "SignIn") {
-		t.Errorf("%+v", e)
+// TestCheckHidesWhatWasSigned, even if a gateway repeats the whole request.
+func TestCheckHidesWhatWasSigned(t *testing.T) {
+	srv := faulty.Serve(t, func(w http.ResponseWriter, r *http.Request) {
+		text, err := json.Marshal(map[string]string{"message": fmt.Sprint("can't read ", r.URL, " ", r.Form, " ", r.Header)})
+		if err != nil {
+			t.Error(err)
+		}
+		faulty.Answer(400, string(text))(w, r)
+	})
+	c := good()
+	c.Endpoint, c.AccessKeyID, c.AccessKeySecret, c.SecurityToken = srv.Endpoint, sender.NewSecret("STS.id"), sender.NewSecret("secret"), sender.NewSecret("to/ken+==of-sts")
+	s, err := c.New()
+	if err != nil {
+		t.Fatal(err)
 	}
-	sendertest.Hides(t, err, to)
+	err = sendertest.Check(t, s)
+	e := sendertest.Want(t, err, sender.Misconfigured)
+	sendertest.Holds(t, "the detail", e.Detail, "can't read")
+	sendertest.Hides(t, err, "to/ken+==of-sts")
 }
 
-// TestFromAlias: placeholders are filled in, and what gets too long is cut.
+// TestFromAlias: placeholders are filled in, and a name that gets too long is cut.
 func TestFromAlias(t *testing.T) {
 	for name, want := range map[string]string{"Acme": "Acme 渡船", "A name of many words": "A name of many"} {
-		sb, endpoint := sendertest.Sandbox(t, sandbox.Options{})
+		sb, endpoint := sendertest.Aliyun(t, fakealiyun.Options{})
 		c := good()
 		c.Endpoint, c.FromAlias = endpoint, "{{user.name}} 渡船"
 		if problems := c.Validate(); len(problems) > 0 {

@@ -2,7 +2,7 @@ package aliyunmas
 
 import (
 	"context"
-	"net/http"
+	"strconv"
 	"time"
 
 	"github.com/aliyun/alibaba-cloud-sdk-go/sdk/responses"
@@ -12,22 +12,23 @@ import (
 	"github.com/codeferry/codeferry/sender/aliyun"
 )
 
-// Ask looks for the message among what was sent to its number, by Dypnsapi's own
-// QuerySendDetails: SMS's, of the same name and version, belongs to another
-// product and does not know these messages. CheckSmsVerifyCode is of no use here,
-// since it knows only codes that Aliyun has made.
+// Ask looks for the message among those sent to its number. It uses Dypnsapi's own
+// QuerySendDetails: the action of SMS with the same name and version belongs to another
+// product and does not know these messages. CheckSmsVerifyCode does not help, since it
+// knows only codes that Aliyun made.
 func (c *connector) Ask(ctx context.Context, m *sender.Message, since time.Time) (r sender.Receipt, found bool, err error) {
-	return aliyun.FindSent(ctx, m.ID, since, c.sentTo(m.To))
+	return aliyun.FindSent(ctx, m.ID, since, sentTo(c.client, m.To))
 }
 
-// Check calls QuerySendDetails, which sends nothing. Keys of a RAM user need
-// dypns:QuerySendDetails for it, beside dypns:SendSmsVerifyCode.
+// Check calls QuerySendDetails, which sends nothing. A RAM user's keys need the
+// permission dypns:QuerySendDetails for it, in addition to dypns:SendSmsVerifyCode.
 func (c *connector) Check(ctx context.Context) error {
-	return aliyun.CheckSent(ctx, c.sentTo(aliyun.CheckNumber))
+	client, explain := c.client.ForCheck()
+	return explain(aliyun.CheckSent(ctx, sentTo(client, aliyun.CheckNumber)))
 }
 
-// details is QuerySendDetails' answer. The SDK's own type has no RequestId, and
-// makes 0 of a TotalCount that is not there.
+// details is the answer of QuerySendDetails. The SDK's own type has no RequestId, and
+// reads a missing TotalCount as 0.
 type details struct {
 	*responses.BaseResponse
 	Code       string
@@ -39,20 +40,22 @@ type details struct {
 
 var querySendDetails = aliyun.NewAction(dypnsapi.CreateQuerySendDetailsRequest())
 
-// sentTo queries what was sent to a number.
-func (c *connector) sentTo(number string) aliyun.SentQuery {
+// sentTo returns a query for the messages sent to a number.
+func sentTo(client *aliyun.Client, number string) aliyun.SentQuery {
 	return func(ctx context.Context, day string, page, size int) (sent aliyun.Sent, err error) {
 		resp := &details{BaseResponse: new(responses.BaseResponse)}
 		params := aliyun.QueryParams(number, day, page, size)
-		if err := c.client.Do(ctx, querySendDetails, params, resp); err != nil {
+		if err := client.Do(ctx, querySendDetails, params, resp); err != nil {
 			return sent, err
 		}
-		if resp.Code != codeOK {
-			return sent, aliyun.NewError(resp.Code, resp.Message, resp.RequestID, http.StatusOK, params)
+		if err := aliyun.CodeError(resp.Code, resp.Message, resp.RequestID, params); err != nil {
+			return sent, err
 		}
 		sent = aliyun.Sent{Total: -1, RequestID: resp.RequestID}
 		if resp.TotalCount != nil {
-			sent.Total = *resp.TotalCount
+			if sent.Total, err = aliyun.ReadTotal(strconv.Itoa(*resp.TotalCount), resp.RequestID); err != nil {
+				return sent, err
+			}
 		}
 		for _, d := range resp.Model {
 			sent.OutIDs = append(sent.OutIDs, d.OutId)

@@ -1,8 +1,7 @@
 // Package aliyunmas sends verification codes by SMS through Aliyun's message
-// authentication (短信认证), a part of its phone number verification (Dypnsapi
-// 2017-05-25, SendSmsVerifyCode). The signature and the templates are given by
-// Aliyun and need no review; the code is ours, and only numbers of mainland China
-// are served.
+// authentication (短信认证), a part of its phone number verification (Dypnsapi 2017-05-25,
+// SendSmsVerifyCode). Aliyun provides the signature and the templates, and they need no
+// review. The code is ours. It serves only numbers of mainland China.
 package aliyunmas
 
 import (
@@ -20,31 +19,31 @@ import (
 type Config struct {
 	aliyun.Account `yaml:",inline"`
 
-	// SignName is one of the signatures that the console gives (赠送签名).
+	// SignName is one of the signatures that the console provides (赠送签名).
 	SignName  string     `yaml:"signName"`
 	Templates []Template `yaml:"templates"`
 
-	// Minutes is what ${min} becomes, how long the code is good: for a message that
-	// has neither payload.min nor expiresAt. 0 leaves min away, for templates that
-	// do not have it. Default: 10, which Logto always says.
+	// Minutes fills in ${min}, how long the code is valid, for a message with neither
+	// payload.min nor expiresAt. 0 omits min, for templates without it. Default: 10, as in
+	// Logto.
 	Minutes *int `yaml:"minutes"`
-	// SchemeName is the scheme (方案名称), at most 20 characters. Default: Aliyun's
+	// SchemeName names the scheme (方案名称), in at most 20 characters. Default: Aliyun's
 	// default scheme.
 	SchemeName string `yaml:"schemeName"`
-	// AutoRetry lets Aliyun try again by itself, with another carrier or signature,
-	// where a carrier has refused the message, for as long as the code is good.
-	// Default: Aliyun's, which is true.
+	// AutoRetry lets Aliyun try again by itself, with another carrier or signature, if a
+	// carrier refuses the message, until the code expires. Default: Aliyun's default,
+	// which is true.
 	AutoRetry *bool `yaml:"autoRetry"`
 }
 
-// Template names the given template of a usage type.
+// Template names Aliyun's template for a usage type.
 type Template struct {
 	UsageType messages.Type `yaml:"usageType"`
 	// Locale is the template's language (BCP 47). Default: that of every user whose
 	// language no other template has.
 	Locale string `yaml:"locale"`
-	// TemplateCode is a template's code (模板 CODE): a number such as 100001 for
-	// those that Aliyun gives (赠送模板).
+	// TemplateCode is a template's code (模板 CODE): a number such as 100001 for the
+	// templates that Aliyun provides (赠送模板).
 	TemplateCode TemplateCode `yaml:"templateCode"`
 }
 
@@ -61,9 +60,9 @@ var codePattern = regexp.MustCompile(`^(?:SMS_)?[0-9]+$`)
 
 const (
 	defaultMinutes = 10
-	// maxMinutes is a day: no code is good for longer.
+	// maxMinutes is a day: no code is valid for longer.
 	maxMinutes = 24 * 60
-	// maxSchemeName is the most characters that a scheme's name may have.
+	// maxSchemeName is the maximum length of a scheme's name, in characters.
 	maxSchemeName = 20
 )
 
@@ -77,7 +76,7 @@ func (c *Config) Validate() []sender.Problem {
 		problems = append(problems, sender.Problem{Path: path, Text: fmt.Sprintf(format, args...)})
 	}
 	if n := c.minutes(); n < 0 || n > maxMinutes {
-		add("minutes", "%d is out of range; it takes 1 to %d, and 0 for templates without ${min}", n, maxMinutes)
+		add("minutes", "%d is out of range; it takes 1 to %d, or 0 for templates without ${min}", n, maxMinutes)
 	}
 	if n := utf8.RuneCountInString(c.SchemeName); n > maxSchemeName {
 		add("schemeName", "has %d characters; Aliyun takes at most %d", n, maxSchemeName)
@@ -91,7 +90,7 @@ func (c *Config) Validate() []sender.Problem {
 		case t.TemplateCode == "":
 			add(path, "is required: a code such as 100001")
 		case !codePattern.MatchString(string(t.TemplateCode)):
-			add(path, "%q is no template code such as 100001", t.TemplateCode)
+			add(path, "%q is not a template code such as 100001", t.TemplateCode)
 		}
 	}
 	return append(problems, sender.CheckTemplates(keys)...)

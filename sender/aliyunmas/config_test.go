@@ -1,34 +1,34 @@
 package aliyunmas_test
 
 import (
-	"slices"
 	"strings"
 	"testing"
 
-	"github.com/codeferry/codeferry/internal/sandbox"
+	fakealiyun "github.com/codeferry/codeferry/internal/fakes/aliyun"
 	"github.com/codeferry/codeferry/messages"
 	"github.com/codeferry/codeferry/sender"
 	"github.com/codeferry/codeferry/sender/aliyun"
 	"github.com/codeferry/codeferry/sender/aliyunmas"
+	"github.com/codeferry/codeferry/sender/internal/sendertest"
+	"github.com/codeferry/codeferry/sender/internal/sendertest/aliyuntest"
 )
 
-// good is a configuration in which nothing is wrong.
+// good returns a configuration without mistakes.
 func good() *aliyunmas.Config {
 	c := &aliyunmas.Config{
-		Account: aliyun.Account{AccessKeyID: sender.NewSecret(sandbox.DefaultKeyID), AccessKeySecret: sender.NewSecret(sandbox.DefaultKeySecret)}, SignName: "速通互联 验证码",
+		Account: aliyuntest.Keys(), SignName: "速通互联 验证码",
 	}
-	for _, t := range messages.RequiredTypes() {
+	for _, t := range sender.RequiredTypes() {
 		c.Templates = append(c.Templates, aliyunmas.Template{UsageType: t, TemplateCode: "100001"})
 	}
 	return c
 }
 
+// connectors makes connectors from good configurations.
+var connectors = aliyuntest.Connector[*aliyunmas.Config]{Good: good, Account: func(c *aliyunmas.Config) *aliyun.Account { return &c.Account }}
+
 func TestValidate(t *testing.T) {
-	for _, c := range []struct {
-		name   string
-		change func(*aliyunmas.Config)
-		want   []string // paths
-	}{
+	sendertest.Validate(t, good, []string{fakealiyun.DefaultKeySecret}, []sendertest.Change[*aliyunmas.Config]{
 		{"good", func(*aliyunmas.Config) {}, nil},
 		{"empty", func(c *aliyunmas.Config) { *c = aliyunmas.Config{} }, []string{"accessKeyId", "accessKeySecret", "signName", "templates"}},
 		{"the region", func(c *aliyunmas.Config) { c.RegionID = "cn-hangzhou" }, nil},
@@ -44,39 +44,21 @@ func TestValidate(t *testing.T) {
 		{"more than a day", func(c *aliyunmas.Config) { c.Minutes = new(24*60 + 1) }, []string{"minutes"}},
 		{"schemeName", func(c *aliyunmas.Config) { c.SchemeName = strings.Repeat("案", 20) }, nil},
 		{"a long schemeName", func(c *aliyunmas.Config) { c.SchemeName = strings.Repeat("案", 21) }, []string{"schemeName"}},
-	} {
-		t.Run(c.name, func(t *testing.T) {
-			config := good()
-			c.change(config)
-			problems := config.Validate()
-			var paths []string
-			for _, p := range problems {
-				paths = append(paths, p.Path)
-				if p.Text == "" || strings.Contains(p.Text, sandbox.DefaultKeySecret) {
-					t.Errorf("%s: %q", p.Path, p.Text)
-				}
-			}
-			if !slices.Equal(paths, c.want) {
-				t.Errorf("got %v, want problems of %v", problems, c.want)
-			}
-		})
-	}
+	})
 }
 
-func TestNewNamesWhatIsWrong(t *testing.T) {
-	c := good()
-	c.Endpoint = "ftp://host"
-	if _, err := c.New(); err == nil || !strings.HasPrefix(err.Error(), "endpoint ") {
-		t.Error(err)
-	}
-	if c.Channel() != messages.SMS {
-		t.Error(c.Channel())
+func TestNewNamesWhatIsWrong(t *testing.T) { connectors.NamesWrongEndpoint(t) }
+
+func TestChannel(t *testing.T) {
+	if got := good().Channel(); got != messages.SMS {
+		t.Errorf("got %s, want sms", got)
 	}
 }
 
 func TestTemplateCodeIsReadAsItIsWritten(t *testing.T) {
 	var got aliyunmas.TemplateCode
-	if err := got.UnmarshalText([]byte("0100001")); err != nil || got != "0100001" {
-		t.Errorf("%q, %v", got, err)
+	if err := got.UnmarshalText([]byte("0100001")); err != nil {
+		t.Fatal(err)
 	}
+	sendertest.Equal(t, "the code", got, "0100001")
 }

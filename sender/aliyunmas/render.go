@@ -4,69 +4,59 @@ import (
 	"encoding/json"
 	"math"
 	"strconv"
-	"strings"
 	"time"
-	"unicode/utf8"
 
 	"github.com/codeferry/codeferry/internal/phone"
 	"github.com/codeferry/codeferry/messages"
 	"github.com/codeferry/codeferry/sender"
+	"github.com/codeferry/codeferry/sender/aliyun"
 )
 
-// params is SendSmsVerifyCode's TemplateParam: what the templates that Aliyun
-// gives take. Aliyun makes a code of its own only where code is ##code##; every
-// other is sent as it is.
+// params is SendSmsVerifyCode's TemplateParam: the variables of the templates that Aliyun
+// provides. Aliyun makes a code itself only if code is ##code##; it sends every other
+// code as it is.
 type params struct {
 	Code string `json:"code"`
-	// Min is how many minutes the code is good for.
+	// Min is how long the code is valid, in minutes.
 	Min string `json:"min,omitempty"`
 }
 
-// Render picks the template's code. Numbers outside the mainland are refused, and
-// so is a code that Aliyun would not take.
+// Render selects the template's code. It refuses numbers outside the mainland, and a code
+// that Aliyun would not take.
 func (c *connector) Render(m *messages.SendCode) (*sender.Message, error) {
 	n, err := phone.Parse(m.To, false)
 	if err != nil {
 		return nil, sender.Invalid("to %v", err)
 	}
 	if !n.Mainland {
-		return nil, sender.Invalid("to is no number of mainland China, and this connector sends to mainland numbers only; a route's condition keeps others away from it")
+		return nil, sender.Invalid("to is not a number of mainland China, and this connector sends only to mainland numbers; use a route's condition to send other numbers elsewhere")
 	}
 	template, ok := c.templates.For(m)
 	if !ok {
 		return nil, sender.Invalid("there is no template for %s, and none for Generic", m.Type)
 	}
-	p := params{Code: m.Payload.Text("code")}
-	if p.Code == "" {
-		return nil, sender.Invalid("template %s uses ${code} and the payload has no code", m.Type)
-	}
-	if !isCode(p.Code) {
-		return nil, sender.Invalid("payload.code has %d characters; Aliyun takes %d to %d letters or digits (A-Z a-z 0-9)", utf8.RuneCountInString(p.Code), minCode, maxCode)
+	var p params
+	if p.Code, err = aliyun.PayloadCode(m, maxCode); err != nil {
+		return nil, err
 	}
 	if p.Min, err = c.min(m, time.Now()); err != nil {
 		return nil, err
 	}
 	b, err := json.Marshal(p)
 	if err != nil {
-		return nil, sender.Invalid("the payload makes no JSON")
+		return nil, sender.Invalid("the payload can't be written as JSON")
 	}
-	return &sender.Message{ID: m.ID, To: n.Digits, TemplateCode: string(template), TemplateParam: string(b)}, nil
+	return &sender.Message{
+		ID: m.ID, To: n.Digits, Template: c.signName + "/" + string(template), TemplateCode: string(template), TemplateParam: string(b),
+	}, nil
 }
 
-// The lengths of a code that SendSmsVerifyCode makes, and so takes (CodeLength).
-const (
-	minCode = 4
-	maxCode = 8
-)
+// maxCode is the length of the longest code that SendSmsVerifyCode can make (CodeLength),
+// and so of the longest one that it takes.
+const maxCode = 8
 
-func isCode(s string) bool {
-	return len(s) >= minCode && len(s) <= maxCode && !strings.ContainsFunc(s, func(r rune) bool {
-		return (r < '0' || r > '9') && (r < 'a' || r > 'z') && (r < 'A' || r > 'Z')
-	})
-}
-
-// min returns what ${min} becomes: payload.min; else the minutes until the code
-// expires, rounded up; else the connector's minutes.
+// min returns the value of ${min}: payload.min; else the minutes until the code expires,
+// rounded up; else the connector's minutes.
 func (c *connector) min(m *messages.SendCode, now time.Time) (string, error) {
 	if c.minutes == 0 {
 		return "", nil
@@ -89,7 +79,7 @@ func (c *connector) min(m *messages.SendCode, now time.Time) (string, error) {
 
 func minutes(text string) (string, error) {
 	if n, err := strconv.ParseUint(text, 10, 16); err != nil || n < 1 || n > maxMinutes {
-		return "", sender.Invalid("payload.min is no whole number of minutes from 1 to %d", maxMinutes)
+		return "", sender.Invalid("payload.min is not a whole number of minutes from 1 to %d", maxMinutes)
 	}
 	return text, nil
 }

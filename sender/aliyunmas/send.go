@@ -3,7 +3,6 @@ package aliyunmas
 import (
 	"context"
 	"encoding/json"
-	"net/http"
 	"strconv"
 
 	"github.com/aliyun/alibaba-cloud-sdk-go/sdk/responses"
@@ -24,11 +23,8 @@ type connector struct {
 
 var sendSmsVerifyCode = aliyun.NewAction(dypnsapi.CreateSendSmsVerifyCodeRequest())
 
-// codeOK is the only Code that means success.
-const codeOK = "OK"
-
-// answer is SendSmsVerifyCode's. The SDK's own type has no RequestId, and takes
-// an answer without Success for a failure.
+// answer is SendSmsVerifyCode's answer. The SDK's own type has no RequestId, and reads an
+// answer without Success as a failure.
 type answer struct {
 	*responses.BaseResponse
 	Code      string
@@ -40,11 +36,10 @@ type answer struct {
 
 // Send calls SendSmsVerifyCode.
 //
-// Aliyun takes ValidTime for how long it may try again by itself, so it is told
-// when the code is no longer good. Interval, CodeLength, CodeType and
-// DuplicatePolicy speak of codes that Aliyun makes and checks, or are better left
-// as they are: an Interval below the default meets the carriers' own limit of one
-// message a minute.
+// ValidTime tells Aliyun how long it may try again by itself, so it is set to the code's
+// remaining time. Interval, CodeLength, CodeType and DuplicatePolicy are not set. They
+// are for codes that Aliyun makes and checks, or their defaults are better: an Interval
+// below the default meets the carriers' own limit of one message a minute.
 func (c *connector) Send(ctx context.Context, m *sender.Message) (sender.Receipt, error) {
 	params := aliyun.Params{
 		{Name: "PhoneNumber", Value: m.To},
@@ -62,22 +57,21 @@ func (c *connector) Send(ctx context.Context, m *sender.Message) (sender.Receipt
 		params = params.With("AutoRetry", map[bool]string{false: "0", true: "1"}[*c.autoRetry])
 	}
 	resp := &answer{BaseResponse: new(responses.BaseResponse)}
-	if err := c.client.Do(ctx, sendSmsVerifyCode, params, resp); err != nil {
+	if err := c.client.DoBefore(ctx, m.NotAfter, sendSmsVerifyCode, params, resp); err != nil {
 		return sender.Receipt{}, err
 	}
-	switch {
-	case resp.Code != codeOK:
-		return sender.Receipt{}, aliyun.NewError(resp.Code, resp.Message, resp.RequestID, http.StatusOK, params)
-	case resp.Success != nil && !*resp.Success:
+	if err := aliyun.CodeError(resp.Code, resp.Message, resp.RequestID, params); err != nil {
+		return sender.Receipt{}, err
+	}
+	if resp.Success != nil && !*resp.Success {
 		return sender.Receipt{}, &sender.Error{
-			Class: sender.Unknown, Code: codeOK, Detail: "the provider's answer says OK, and that it is no success", RequestID: resp.RequestID,
+			Class: sender.Unknown, Scope: sender.ScopeConnector, Code: resp.Code, Detail: "the provider's answer has the code OK, but Success is false", RequestID: resp.RequestID,
 		}
 	}
 	return sender.Receipt{ProviderID: resp.Model.BizId, RequestID: resp.RequestID}, nil
 }
 
-// validTime returns how many seconds a code is good for, and 0 where its
-// parameters do not say.
+// validTime returns how long a code is valid, in seconds; 0 if its parameters do not say.
 func validTime(templateParam string) int {
 	var p params
 	if json.Unmarshal([]byte(templateParam), &p) != nil {

@@ -19,8 +19,9 @@ type Config struct {
 	// SignName is the reviewed signature (签名名称).
 	SignName  string     `yaml:"signName"`
 	Templates []Template `yaml:"templates"`
-	// StrictPhoneRegionNumberCheck takes a number for a mainland one only with
-	// +86, 0086 or 86 before it. Default: 11 digits that begin with 1 are one too.
+	// StrictPhoneRegionNumberCheck treats a number as a mainland one only if it begins
+	// with +86, 0086 or 86. Default: false, which also treats 11 digits that begin with 1
+	// as a mainland number.
 	StrictPhoneRegionNumberCheck bool `yaml:"strictPhoneRegionNumberCheck"`
 }
 
@@ -33,16 +34,15 @@ type Template struct {
 	// TemplateCode is a template's code such as SMS_123456789 (模板 CODE), or one
 	// for mainland numbers and one for all others.
 	TemplateCode TemplateCode `yaml:"templateCode"`
-	// Type is Aliyun's: 0 notification, 1 promotion, 2 code (the default), 6
-	// international, 7 digits only. A code's template takes the variable code and
-	// no other.
+	// Type is Aliyun's template type: 0 notification, 1 promotion, 2 code (the default), 6
+	// international, 7 digits only. A code's template takes only the variable code.
 	Type *TemplateType `yaml:"type"`
 }
 
 // TemplateType is Aliyun's type of a template.
 type TemplateType int
 
-// TypeCode is a verification code's template, which has exactly one variable.
+// TypeCode is the type of a verification code's template, which has exactly one variable.
 const TypeCode TemplateType = 2
 
 func (t Template) templateType() TemplateType {
@@ -60,17 +60,17 @@ func (t *TemplateType) UnmarshalText(text []byte) error {
 			return nil
 		}
 	}
-	return fmt.Errorf("%q is no template type; it is 0 (notification), 1 (promotion), 2 (code), 6 (international) or 7 (digits only)", text)
+	return fmt.Errorf("%q is not a template type; it takes 0 (notification), 1 (promotion), 2 (code), 6 (international) or 7 (digits only)", text)
 }
 
-// TemplateCode is a template's code by where the number is. Written as a plain
-// string, it is the same for both.
+// TemplateCode is a template's code for mainland numbers and for others. A plain string
+// in the configuration sets both.
 type TemplateCode struct {
 	China    string `yaml:"china"`
 	Overseas string `yaml:"overseas"`
 }
 
-// UnmarshalText reads one code for everywhere.
+// UnmarshalText reads one code for all numbers.
 func (t *TemplateCode) UnmarshalText(text []byte) error {
 	t.China, t.Overseas = string(text), string(text)
 	return nil
@@ -94,7 +94,7 @@ func (c *Config) Validate() []sender.Problem {
 		}
 		for _, code := range t.TemplateCode.distinct() {
 			if !codePattern.MatchString(code) {
-				problems = append(problems, sender.Problem{Path: path, Text: fmt.Sprintf("%q is no template code such as SMS_123456789", code)})
+				problems = append(problems, sender.Problem{Path: path, Text: fmt.Sprintf("%q is not a template code such as SMS_123456789", code)})
 			}
 		}
 	}
@@ -118,8 +118,14 @@ func (c *Config) New() (sender.Sender, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &connector{client: client, signName: c.SignName, strict: c.StrictPhoneRegionNumberCheck, templates: new(sender.Templates[Template])}
+	s := &connector{
+		client: client, signName: c.SignName, strict: c.StrictPhoneRegionNumberCheck,
+		templates: new(sender.Templates[Template]), filled: make(map[string]bool),
+	}
 	for _, t := range c.Templates {
+		if t.templateType() != TypeCode {
+			s.filled[t.TemplateCode.China], s.filled[t.TemplateCode.Overseas] = true, true
+		}
 		s.templates.Add(sender.TemplateKey{UsageType: t.UsageType, Locale: t.Locale}, t)
 	}
 	return s, nil

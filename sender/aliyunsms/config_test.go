@@ -1,34 +1,34 @@
 package aliyunsms_test
 
 import (
-	"slices"
 	"strings"
 	"testing"
 
-	"github.com/codeferry/codeferry/internal/sandbox"
+	fakealiyun "github.com/codeferry/codeferry/internal/fakes/aliyun"
 	"github.com/codeferry/codeferry/messages"
 	"github.com/codeferry/codeferry/sender"
 	"github.com/codeferry/codeferry/sender/aliyun"
 	"github.com/codeferry/codeferry/sender/aliyunsms"
+	"github.com/codeferry/codeferry/sender/internal/sendertest"
+	"github.com/codeferry/codeferry/sender/internal/sendertest/aliyuntest"
 )
 
-// good is a configuration in which nothing is wrong.
+// good returns a configuration without mistakes.
 func good() *aliyunsms.Config {
 	c := &aliyunsms.Config{
-		Account: aliyun.Account{AccessKeyID: sender.NewSecret(sandbox.DefaultKeyID), AccessKeySecret: sender.NewSecret(sandbox.DefaultKeySecret)}, SignName: "示例 签名",
+		Account: aliyuntest.Keys(), SignName: "示例 签名",
 	}
-	for _, t := range messages.RequiredTypes() {
+	for _, t := range sender.RequiredTypes() {
 		c.Templates = append(c.Templates, aliyunsms.Template{UsageType: t, TemplateCode: aliyunsms.TemplateCode{China: "SMS_1", Overseas: "SMS_2"}})
 	}
 	return c
 }
 
+// connectors makes connectors from good configurations.
+var connectors = aliyuntest.Connector[*aliyunsms.Config]{Good: good, Account: func(c *aliyunsms.Config) *aliyun.Account { return &c.Account }}
+
 func TestValidate(t *testing.T) {
-	for _, c := range []struct {
-		name   string
-		change func(*aliyunsms.Config)
-		want   []string // paths
-	}{
+	sendertest.Validate(t, good, []string{fakealiyun.DefaultKeySecret}, []sendertest.Change[*aliyunsms.Config]{
 		{"good", func(*aliyunsms.Config) {}, nil},
 		{"empty", func(c *aliyunsms.Config) { *c = aliyunsms.Config{} }, []string{"accessKeyId", "accessKeySecret", "signName", "templates"}},
 		{"a region", func(c *aliyunsms.Config) { c.RegionID = "cn-hongkong" }, nil},
@@ -45,54 +45,37 @@ func TestValidate(t *testing.T) {
 			c.Templates[1].TemplateCode = aliyunsms.TemplateCode{China: "SMS_x", Overseas: "SMS_1 "}
 		}, []string{"templates[1].templateCode", "templates[1].templateCode"}},
 		{"usage types", func(c *aliyunsms.Config) { c.Templates[1].UsageType = "Login" }, []string{"templates[1].usageType", "templates"}},
-	} {
-		t.Run(c.name, func(t *testing.T) {
-			config := good()
-			c.change(config)
-			problems := config.Validate()
-			var paths []string
-			for _, p := range problems {
-				paths = append(paths, p.Path)
-				if p.Text == "" || strings.Contains(p.Text, sandbox.DefaultKeySecret) {
-					t.Errorf("%s: %q", p.Path, p.Text)
-				}
-			}
-			if !slices.Equal(paths, c.want) {
-				t.Errorf("got %v, want problems of %v", problems, c.want)
-			}
-		})
-	}
+	})
 }
 
-func TestNewNamesWhatIsWrong(t *testing.T) {
-	c := good()
-	c.Endpoint = "ftp://host"
-	if _, err := c.New(); err == nil || !strings.HasPrefix(err.Error(), "endpoint ") {
-		t.Error(err)
-	}
-	if c.Channel() != messages.SMS {
-		t.Error(c.Channel())
+func TestNewNamesWhatIsWrong(t *testing.T) { connectors.NamesWrongEndpoint(t) }
+
+func TestChannel(t *testing.T) {
+	if got := good().Channel(); got != messages.SMS {
+		t.Errorf("got %s, want sms", got)
 	}
 }
 
 func TestTemplateTypeIsRead(t *testing.T) {
 	for text, want := range map[string]aliyunsms.TemplateType{"0": 0, "1": 1, "2": aliyunsms.TypeCode, "6": 6, "7": 7} {
 		var got aliyunsms.TemplateType = -1
-		if err := got.UnmarshalText([]byte(text)); err != nil || got != want {
-			t.Errorf("%s: %d, %v", text, got, err)
+		if err := got.UnmarshalText([]byte(text)); err != nil {
+			t.Errorf("%s: %v", text, err)
 		}
+		sendertest.Equal(t, text, got, want)
 	}
 	for _, text := range []string{"", "3", "02", "2.0", "code", "-1"} {
 		var got aliyunsms.TemplateType
 		if err := got.UnmarshalText([]byte(text)); err == nil || !strings.Contains(err.Error(), "2 (code)") {
-			t.Errorf("%q: %d, %v", text, got, err)
+			t.Errorf("%q: got %d and error %v, want an error that names the types", text, got, err)
 		}
 	}
 }
 
 func TestTemplateCodeIsRead(t *testing.T) {
 	var got aliyunsms.TemplateCode
-	if err := got.UnmarshalText([]byte("SMS_1")); err != nil || got != (aliyunsms.TemplateCode{China: "SMS_1", Overseas: "SMS_1"}) {
-		t.Errorf("%+v, %v", got, err)
+	if err := got.UnmarshalText([]byte("SMS_1")); err != nil {
+		t.Fatal(err)
 	}
+	sendertest.Equal(t, "the code", got, aliyunsms.TemplateCode{China: "SMS_1", Overseas: "SMS_1"})
 }

@@ -3,9 +3,8 @@ package aliyunsms
 import (
 	"context"
 	"encoding/json"
-	"net/http"
+	"fmt"
 	"regexp"
-	"strings"
 	"unicode/utf8"
 
 	"github.com/aliyun/alibaba-cloud-sdk-go/services/dysmsapi"
@@ -21,10 +20,13 @@ type connector struct {
 	signName  string
 	strict    bool
 	templates *sender.Templates[Template]
+	// filled holds the codes of the templates whose variables the payload chooses. A
+	// code's template is not among them: it takes only the code.
+	filled map[string]bool
 }
 
-// Render chooses the template's code by where the number is, and keeps of the
-// payload what the template takes and Aliyun accepts.
+// Render selects the template's code by the number's country, and keeps the payload's
+// values that the template takes and Aliyun accepts.
 func (c *connector) Render(m *messages.SendCode) (*sender.Message, error) {
 	n, err := phone.Parse(m.To, c.strict)
 	if err != nil {
@@ -39,9 +41,9 @@ func (c *connector) Render(m *messages.SendCode) (*sender.Message, error) {
 		code, where = t.TemplateCode.Overseas, "overseas"
 	}
 	if !n.Mainland && phone.IsMobile(n.Digits) && t.TemplateCode.Overseas == t.TemplateCode.China {
-		// +1 301 234 5678 and 13012345678 look the same to Aliyun: only the
-		// template tells a stranger in China from a user in Maryland.
-		return nil, sender.Invalid("to is a number of country code 1, which Aliyun takes for a mainland one unless template %s has an overseas code of its own", m.Type)
+		// +1 301 234 5678 and 13012345678 look the same to Aliyun. Only the template
+		// separates a stranger in China from a user in Maryland.
+		return nil, noOverseasCode(t.UsageType)
 	}
 	if code == "" {
 		return nil, sender.Invalid("template %s has no templateCode for %s numbers", m.Type, where)
@@ -50,24 +52,48 @@ func (c *connector) Render(m *messages.SendCode) (*sender.Message, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &sender.Message{ID: m.ID, To: n.Digits, TemplateCode: code, TemplateParam: params}, nil
+	return &sender.Message{
+		ID: m.ID, To: n.Digits, Template: templateName(c.signName, code, n.Mainland), TemplateCode: code, TemplateParam: params,
+	}, nil
 }
 
-// maxValue is the most characters that a template's value may have.
-const maxValue = 35
+// noOverseasCode is the error for a number of country code 1 and a template that has one
+// code for all numbers. The configuration is at fault: the number is valid.
+func noOverseasCode(template messages.Type) *sender.Error {
+	return &sender.Error{
+		Class: sender.Misconfigured, Scope: sender.ScopeTemplate, Code: "NoOverseasTemplate",
+		Detail: fmt.Sprintf("to is a number of country code 1; Aliyun treats it as a mainland number unless template %s has a separate overseas code", template),
+		Advice: fmt.Sprintf("Give template %s a templateCode.overseas that differs from templateCode.china.", template),
+	}
+}
 
-// templateParams returns SendSms's TemplateParam. A code's template takes
-// exactly one variable, of 4 to 6 letters or digits; any other takes what is
-// text of 1 to 35 characters and no URL. The locales are for choosing a
-// template, never for filling it in.
+// templateName returns a Message.Template: a signature and a template's code. They may be
+// approved for the mainland alone, so an error about a number abroad speaks only of
+// numbers abroad.
+func templateName(sign, code string, mainland bool) string {
+	name := sign + "/" + code
+	if !mainland {
+		name += "/overseas"
+	}
+	return name
+}
+
+const (
+	// maxCode is the length of the longest code that a code's template takes.
+	maxCode = 6
+	// maxValue is the length of the longest value that any other template takes, in
+	// characters.
+	maxValue = 35
+)
+
+// templateParams returns SendSms's TemplateParam. A code's template takes exactly one
+// variable, of 4 to 6 letters or digits. Any other template takes texts of 1 to 35
+// characters without a URL. The locales select a template and never fill it in.
 func templateParams(t TemplateType, m *messages.SendCode) (string, error) {
 	if t == TypeCode {
-		code := m.Payload.Text("code")
-		if code == "" {
-			return "", sender.Invalid("template %s uses ${code} and the payload has no code", m.Type)
-		}
-		if !isCode(code) {
-			return "", sender.Invalid("payload.code has %d characters; Aliyun takes 4 to 6 letters or digits (A-Z a-z 0-9)", utf8.RuneCountInString(code))
+		code, err := aliyun.PayloadCode(m, maxCode)
+		if err != nil {
+			return "", err
 		}
 		return `{"code":"` + code + `"}`, nil // a code needs no escaping
 	}
@@ -79,18 +105,12 @@ func templateParams(t TemplateType, m *messages.SendCode) (string, error) {
 	}
 	b, err := json.Marshal(params)
 	if err != nil {
-		return "", sender.Invalid("the payload makes no JSON")
+		return "", sender.Invalid("the payload can't be written as JSON")
 	}
 	return string(b), nil
 }
 
-func isCode(s string) bool {
-	return len(s) >= 4 && len(s) <= 6 && !strings.ContainsFunc(s, func(r rune) bool {
-		return (r < '0' || r > '9') && (r < 'a' || r > 'z') && (r < 'A' || r > 'Z')
-	})
-}
-
-// urlLike is what Aliyun takes for a URL, a bare domain among them.
+// urlLike matches what Aliyun treats as a URL, such as a bare domain.
 var urlLike = regexp.MustCompile(`(?i)://|www\.|[a-z0-9-]\.(?:com|cn|net|org)\b`)
 
 func acceptable(s string) bool {
@@ -99,10 +119,6 @@ func acceptable(s string) bool {
 }
 
 var sendSms = aliyun.NewAction(dysmsapi.CreateSendSmsRequest())
-
-// codeOK is the only Code of SendSms that means success; the HTTP status is 200
-// either way.
-const codeOK = "OK"
 
 // Send calls SendSms.
 func (c *connector) Send(ctx context.Context, m *sender.Message) (sender.Receipt, error) {
@@ -114,11 +130,15 @@ func (c *connector) Send(ctx context.Context, m *sender.Message) (sender.Receipt
 		{Name: "OutId", Value: m.ID},
 	}
 	resp := dysmsapi.CreateSendSmsResponse()
-	if err := c.client.Do(ctx, sendSms, params, resp); err != nil {
-		return sender.Receipt{}, err
+	err := c.client.DoBefore(ctx, m.NotAfter, sendSms, params, resp)
+	if err == nil {
+		err = aliyun.CodeError(resp.Code, resp.Message, resp.RequestId, params)
 	}
-	if resp.Code != codeOK {
-		return sender.Receipt{}, aliyun.NewError(resp.Code, resp.Message, resp.RequestId, http.StatusOK, params)
+	if err != nil && c.filled[m.TemplateCode] {
+		err = aliyun.ByPayload(err)
+	}
+	if err != nil {
+		return sender.Receipt{}, err
 	}
 	return sender.Receipt{ProviderID: resp.BizId, RequestID: resp.RequestId}, nil
 }

@@ -9,22 +9,24 @@ import (
 	"time"
 
 	"github.com/codeferry/codeferry/sender"
-	"github.com/codeferry/codeferry/sender/internal/exchange"
+	"github.com/codeferry/codeferry/sender/internal/httpclient"
+	"github.com/codeferry/codeferry/sender/redact"
 )
 
-// answer is what came back, and what is not to be said of it.
+// answer is an answer of SendGrid, and what its errors must not hold.
 type answer struct {
-	*exchange.Answer
+	*httpclient.Answer
 	private private
 }
 
-// messageID returns SendGrid's name for the mail: the beginning of the sg_message_id
-// of its events.
-func (a *answer) messageID() string { return line(a.Header.Get("X-Message-Id")) }
+// messageID returns SendGrid's ID of the mail: the beginning of the sg_message_id of its
+// events.
+func (a *answer) messageID() string { return redact.OneLine(a.Header.Get("X-Message-Id")) }
 
-// accepted tells whether SendGrid has taken the mail: a 202 that names the mail or
-// has no body, as SendGrid's has none. A 200 is none: it is SendGrid's answer in
-// sandbox mode, where it delivers nothing, and everyone else's to anything.
+// accepted reports whether SendGrid has accepted the mail: the answer is a 202 that names
+// the mail or, like SendGrid's own, has no body. A 200 does not count. It is SendGrid's
+// answer in sandbox mode, where it delivers nothing, and any other server's answer to
+// anything.
 func (a *answer) accepted() bool {
 	if a.Status != http.StatusAccepted {
 		return false
@@ -34,15 +36,15 @@ func (a *answer) accepted() bool {
 
 // fault is one of the errors in an answer.
 type fault struct {
-	// field is the part of the request that it is about, such as
-	// personalizations.0.to.0.email; empty for none.
+	// field is the field of the request that is wrong, such as
+	// personalizations.0.to.0.email; empty if there is none.
 	field   string
 	message string
 }
 
-// faults reads the errors of an answer: {"errors": [{"message", "field", "help"}]}.
-// In some answers of older parts of the API an error is a mere string. There are
-// none where the answer is not SendGrid's.
+// faults reads the errors of an answer: {"errors": [{"message", "field", "help"}]}. In
+// some answers of older parts of the API an error is a string. An answer that is not
+// SendGrid's has none.
 func (a *answer) faults() []fault {
 	var body struct {
 		Errors []any `json:"errors"`
@@ -65,16 +67,19 @@ func (a *answer) faults() []fault {
 	return out
 }
 
-// refusal classes an answer that is no success.
+// refusal classes a failed answer.
 func (a *answer) refusal() *sender.Error {
 	faults := a.faults()
-	row, about := classify(a.Status, faults)
+	row, about := classify(a.Status, faults, a.private)
 	if row == nil {
 		return a.strange()
 	}
-	e := &sender.Error{Class: row.class, Code: row.code, Detail: a.private.clean(about.String())}
+	e := &sender.Error{Class: row.class, Scope: row.scope, Code: row.code, Detail: a.private.redact(about.String())}
 	if e.Detail == "" {
 		e.Detail = a.said()
+	}
+	if e.Code == codeBadKey || e.Code == codeUnauthorized {
+		e.Advice = "Check the connector's apiKey."
 	}
 	if e.Class == sender.Throttled {
 		e.RetryAfter = a.retryAfter(time.Now())
@@ -89,30 +94,42 @@ func (f fault) String() string {
 	return f.field + ": " + f.message
 }
 
-// strange is doubt: the answer is not one that SendGrid gives, or not one that
-// says whether the mail was taken.
+// strange returns doubt: SendGrid does not give such an answer, or the answer does not
+// say whether the mail was accepted.
 func (a *answer) strange() *sender.Error {
-	detail := a.said() + ", which says nothing of what became of the request"
-	if faults := a.faults(); len(faults) > 0 {
-		detail = a.private.clean(a.said() + ": " + faults[0].String())
+	if a.Status < 300 && a.Broken != nil {
+		return a.Failure(noAnswer)
 	}
-	return &sender.Error{Class: sender.Unknown, Code: fmt.Sprintf("HTTP.%d", a.Status), Detail: detail}
+	detail := a.said() + ", which does not say whether the mail was accepted"
+	if faults := a.faults(); len(faults) > 0 {
+		detail = a.private.redact(a.said() + ": " + faults[0].String())
+	}
+	return &sender.Error{Class: sender.Unknown, Scope: sender.ScopeConnector, Code: fmt.Sprintf("HTTP.%d", a.Status), Detail: detail}
+}
+
+// ofCheck returns the error of a request that sends no mail.
+func (a *answer) ofCheck(e *sender.Error) *sender.Error {
+	if a.Broken != nil {
+		return e
+	}
+	own := a.Status >= http.StatusMultipleChoices && len(a.faults()) > 0
+	return httpclient.ForCheck(e, a.Status, own, a.private.redact(a.Message()))
 }
 
 func (a *answer) said() string {
 	return fmt.Sprintf("the answer is %d %s", a.Status, http.StatusText(a.Status))
 }
 
-// retryAfter reads how long to wait: from Retry-After, seconds or a date (RFC 9110,
-// 10.2.3), and from X-RateLimit-Reset, the second since 1970 in which the limit is
-// over; by the provider's clock where it tells it.
+// retryAfter returns how long to wait. It reads Retry-After, in seconds or as a date (RFC
+// 9110, 10.2.3), and X-RateLimit-Reset, the Unix time at which the limit ends. It uses
+// the provider's clock if the answer has a Date.
 func (a *answer) retryAfter(now time.Time) time.Duration {
 	if at, err := http.ParseTime(a.Header.Get("Date")); err == nil {
 		now = at
 	}
-	d := exchange.RetryAfter(a.Header, now)
+	d := httpclient.RetryAfter(a.Header, now)
 	if second, err := strconv.ParseInt(a.Header.Get("X-RateLimit-Reset"), 10, 64); err == nil {
 		d = max(d, time.Unix(second, 0).Sub(now))
 	}
-	return min(d, exchange.MaxRetryAfter)
+	return min(d, httpclient.MaxRetryAfter)
 }

@@ -1,22 +1,21 @@
 // Package sendgrid sends email through Twilio SendGrid (POST /v3/mail/send).
 //
 // SendGrid accepts a mail to an address on one of the account's suppression lists
-// (bounces, blocks, spam reports, unsubscribes) as any other, with 202, and drops
-// it. Only its Event Webhook tells, by an event "dropped", which has the message's
-// id as its custom argument "id".
+// (bounces, blocks, spam reports, unsubscribes) with 202, like any other, and drops it.
+// Only its Event Webhook reports that, by an event "dropped" with the message's id in the
+// custom argument "id".
 package sendgrid
 
 import (
 	"fmt"
-	"net"
-	"net/mail"
 	"net/url"
 	"strings"
 	"time"
 
 	"github.com/codeferry/codeferry/messages"
 	"github.com/codeferry/codeferry/sender"
-	"github.com/codeferry/codeferry/sender/internal/exchange"
+	"github.com/codeferry/codeferry/sender/internal/address"
+	"github.com/codeferry/codeferry/sender/internal/httpclient"
 )
 
 // Config is Logto's sendgrid connector, field for field, and what codeferry adds
@@ -25,26 +24,29 @@ type Config struct {
 	// APIKey is a key with the permission Mail Send; it begins with "SG.".
 	APIKey sender.Secret `yaml:"apiKey"`
 	// FromEmail is the sender address: a verified Single Sender, or one of an
-	// authenticated domain. SendGrid takes ASCII only.
+	// authenticated domain. SendGrid takes only ASCII; an international domain is written
+	// in Punycode.
 	FromEmail string `yaml:"fromEmail"`
-	// FromName is the sender's name, and may hold placeholders. Default: none.
+	// FromName is the sender's name. It can hold placeholders. Default: none.
 	FromName  string     `yaml:"fromName"`
 	Templates []Template `yaml:"templates"`
 
-	// ReplyTo is the address that answers go to. Default: FromEmail.
+	// ReplyTo is the address for replies. Default: FromEmail.
 	ReplyTo string `yaml:"replyTo"`
-	// Endpoint is where the API is: https://api.eu.sendgrid.com for the EU's regional
-	// subusers; http:// is for a stand-in only. Default: https://api.sendgrid.com.
+	// Endpoint is the URL of the API: https://api.eu.sendgrid.com for the EU's regional
+	// subusers. http:// is for a fake provider only. Default: https://api.sendgrid.com.
 	Endpoint string `yaml:"endpoint"`
 	// Timeout bounds a request, from the connection to the answer's last byte.
 	// Default: 10s.
 	Timeout time.Duration `yaml:"timeout"`
+	// NetHTTP makes all requests by Go's net/http. Requests through a proxy always use it.
+	// Default: false, which uses codeferry's own connections.
+	NetHTTP bool `yaml:"netHTTP"`
 }
 
 // Template is an email template with Logto's name for its content type.
 type Template struct {
-	// Type is what Content is; ContentType may be given in its place. Default:
-	// text/html.
+	// Type is the type of Content. contentType can be set instead. Default: text/html.
 	Type                sender.ContentType `yaml:"type"`
 	sender.MailTemplate `yaml:",inline"`
 }
@@ -62,13 +64,13 @@ func (c *Config) Validate() []sender.Problem {
 	problems := sender.Required("apiKey", c.APIKey.Reveal(), "fromEmail", c.FromEmail)
 	add := func(path, text string) { problems = append(problems, sender.Problem{Path: path, Text: text}) }
 	if strings.ContainsFunc(c.APIKey.Reveal(), func(r rune) bool { return r <= ' ' || r > '~' }) {
-		add("apiKey", "holds a space, a line break or another character that no key has")
+		add("apiKey", "holds a space, a line break or another character that keys do not have")
 	}
-	if c.FromEmail != "" && !isAddress(c.FromEmail) {
-		add("fromEmail", fmt.Sprintf("%q is no email address that SendGrid takes; it is a verified sender address, without a name and in ASCII", c.FromEmail))
+	if _, err := ownAddress(c.FromEmail); err != nil {
+		add("fromEmail", fmt.Sprintf("%q %v; use a verified sender address, without a name and in ASCII before the @", c.FromEmail, err))
 	}
-	if c.ReplyTo != "" && !isAddress(c.ReplyTo) {
-		add("replyTo", fmt.Sprintf("%q is no email address that SendGrid takes; it has no name and is in ASCII", c.ReplyTo))
+	if _, err := ownAddress(c.ReplyTo); err != nil {
+		add("replyTo", fmt.Sprintf("%q %v; use an address without a name and in ASCII before the @", c.ReplyTo, err))
 	}
 	if _, err := parseEndpoint(c.Endpoint); err != nil {
 		add("endpoint", err.Error())
@@ -78,19 +80,19 @@ func (c *Config) Validate() []sender.Problem {
 	}
 	for i, t := range c.Templates {
 		if t.Type != "" && t.ContentType != "" && t.Type != t.ContentType {
-			add(fmt.Sprintf("templates[%d].contentType", i), fmt.Sprintf("is %s beside a type of %s; give one of them", t.ContentType, t.Type))
+			add(fmt.Sprintf("templates[%d].contentType", i), fmt.Sprintf("is %s, but type is %s; set one of them", t.ContentType, t.Type))
 		}
 	}
 	_, wrong := sender.ParseMails(c.FromName, c.mailTemplates())
 	return append(problems, wrong...)
 }
 
-// Warnings reports templates that are hardly meant as they are, and a way to the
-// provider on which everyone can read along.
+// Warnings reports valid templates that are probably mistakes, and an unencrypted
+// connection to the provider.
 func (c *Config) Warnings() []sender.Problem {
 	warnings := sender.MailWarnings(c.mailTemplates())
-	if u, err := parseEndpoint(c.Endpoint); err == nil && u.Scheme == "http" && !isLoopback(u.Hostname()) {
-		warnings = append(warnings, sender.Problem{Path: "endpoint", Text: "is http://: the key and the codes travel for everyone to read; it is for a stand-in only"})
+	if u, err := parseEndpoint(c.Endpoint); err == nil && u.Scheme == "http" && !httpclient.IsThisMachine(u.Hostname()) {
+		warnings = append(warnings, sender.Problem{Path: "endpoint", Text: "is http://, which sends the key and the codes unencrypted; it is for a fake provider only"})
 	}
 	return warnings
 }
@@ -105,7 +107,15 @@ func (c *Config) New() (sender.Sender, error) {
 	if err != nil {
 		return nil, fmt.Errorf("endpoint %w", err)
 	}
-	return &connector{client: newClient(endpoint, c.APIKey, c.Timeout), mails: mails, fromEmail: c.FromEmail, replyTo: c.ReplyTo}, nil
+	from, err := ownAddress(c.FromEmail)
+	if err != nil {
+		return nil, fmt.Errorf("fromEmail %w", err)
+	}
+	replyTo, err := ownAddress(c.ReplyTo)
+	if err != nil {
+		return nil, fmt.Errorf("replyTo %w", err)
+	}
+	return &connector{client: newClient(endpoint, c.APIKey, c.Timeout, httpclient.Options{NetHTTP: c.NetHTTP}), mails: mails, fromEmail: from, replyTo: replyTo}, nil
 }
 
 func (c *Config) mailTemplates() []sender.MailTemplate {
@@ -119,22 +129,23 @@ func (c *Config) mailTemplates() []sender.MailTemplate {
 	return out
 }
 
-// isAddress tells whether SendGrid takes s as an address of ours: bare, and in
-// ASCII ("Unicode encoding is not supported for the from field").
-func isAddress(s string) bool {
-	a, err := mail.ParseAddress(s)
-	return err == nil && a.Address == s && !strings.ContainsFunc(s, func(r rune) bool { return r > '~' })
+// ownAddress returns one of our addresses as SendGrid takes it: without a name, and in
+// ASCII ("Unicode encoding is not supported for the from field"). It is empty if s is.
+func ownAddress(s string) (string, error) {
+	if s == "" {
+		return "", nil
+	}
+	a, err := address.Bare(s)
+	if err != nil {
+		return "", err
+	}
+	return a.ASCII()
 }
 
-// parseEndpoint returns the URL of an endpoint; without one, SendGrid's own.
+// parseEndpoint returns the URL of an endpoint; if it is empty, that of SendGrid.
 func parseEndpoint(endpoint string) (*url.URL, error) {
 	if endpoint == "" {
 		endpoint = defaultEndpoint
 	}
-	return exchange.ParseEndpoint(endpoint, defaultEndpoint+", https://api.eu.sendgrid.com, or http://127.0.0.1:3000 for a stand-in")
-}
-
-func isLoopback(host string) bool {
-	ip := net.ParseIP(host)
-	return host == "localhost" || ip != nil && ip.IsLoopback()
+	return httpclient.ParseEndpoint(endpoint, defaultEndpoint+", https://api.eu.sendgrid.com, or http://127.0.0.1:3000 for a fake")
 }

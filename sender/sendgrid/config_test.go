@@ -8,13 +8,14 @@ import (
 
 	"github.com/codeferry/codeferry/messages"
 	"github.com/codeferry/codeferry/sender"
+	"github.com/codeferry/codeferry/sender/internal/sendertest"
 	"github.com/codeferry/codeferry/sender/sendgrid"
 )
 
-// good is a configuration in which nothing is wrong.
+// good returns a configuration without mistakes.
 func good() *sendgrid.Config {
 	c := &sendgrid.Config{APIKey: sender.NewSecret(key), FromEmail: "no-reply@mail.example.com", FromName: "Example 示例"}
-	for _, t := range messages.RequiredTypes() {
+	for _, t := range sender.RequiredTypes() {
 		c.Templates = append(c.Templates, sendgrid.Template{Type: sender.TextHTML, MailTemplate: sender.MailTemplate{
 			UsageType: t, Subject: string(t) + ": {{code}}", Content: `<p title="{{user.name}}">{{code}} 您的验证码 🚢</p>`,
 		}})
@@ -31,11 +32,7 @@ func paths(problems []sender.Problem) []string {
 }
 
 func TestValidate(t *testing.T) {
-	for _, c := range []struct {
-		name   string
-		change func(*sendgrid.Config)
-		want   []string // paths
-	}{
+	sendertest.Validate(t, good, []string{"SG."}, []sendertest.Change[*sendgrid.Config]{
 		{"good", func(*sendgrid.Config) {}, nil},
 		{"no fromName", func(c *sendgrid.Config) { c.FromName = "" }, nil},
 		{"empty", func(c *sendgrid.Config) { *c = sendgrid.Config{} }, []string{"apiKey", "fromEmail", "templates"}},
@@ -44,11 +41,14 @@ func TestValidate(t *testing.T) {
 		{"fromEmail, a name", func(c *sendgrid.Config) { c.FromEmail = "no-reply" }, []string{"fromEmail"}},
 		{"fromEmail, with a display name", func(c *sendgrid.Config) { c.FromEmail = "A <a@example.com>" }, []string{"fromEmail"}},
 		{"fromEmail, not ASCII", func(c *sendgrid.Config) { c.FromEmail = "示例@example.com" }, []string{"fromEmail"}},
+		{"fromEmail, an international domain", func(c *sendgrid.Config) { c.FromEmail = "a@bücher.example" }, nil},
+		{"fromEmail, a domain that is none", func(c *sendgrid.Config) { c.FromEmail = "a@-ü.example" }, []string{"fromEmail"}},
+		{"replyTo, not ASCII", func(c *sendgrid.Config) { c.ReplyTo = "示例@example.com" }, []string{"replyTo"}},
 		{"replyTo", func(c *sendgrid.Config) { c.ReplyTo = "help@example.com" }, nil},
 		{"replyTo, a name", func(c *sendgrid.Config) { c.ReplyTo = "help" }, []string{"replyTo"}},
 		{"endpoint of the EU", func(c *sendgrid.Config) { c.Endpoint = "https://api.eu.sendgrid.com/" }, nil},
 		{"endpoint, a bare host", func(c *sendgrid.Config) { c.Endpoint = "api.eu.sendgrid.com" }, nil},
-		{"endpoint, a stand-in", func(c *sendgrid.Config) { c.Endpoint = "http://127.0.0.1:3000" }, nil},
+		{"endpoint, a fake", func(c *sendgrid.Config) { c.Endpoint = "http://127.0.0.1:3000" }, nil},
 		{"endpoint with a path", func(c *sendgrid.Config) { c.Endpoint = "https://api.sendgrid.com/v3" }, []string{"endpoint"}},
 		{"endpoint with a password", func(c *sendgrid.Config) { c.Endpoint = "https://a:b@api.sendgrid.com" }, []string{"endpoint"}},
 		{"endpoint of another kind", func(c *sendgrid.Config) { c.Endpoint = "ftp://api.sendgrid.com" }, []string{"endpoint"}},
@@ -66,24 +66,7 @@ func TestValidate(t *testing.T) {
 			c.Templates[0].Type, c.Templates[0].Content = sender.TextPlain, "<a {{code}}"
 		}, nil},
 		{"a template is missing", func(c *sendgrid.Config) { c.Templates = c.Templates[1:] }, []string{"templates"}},
-	} {
-		t.Run(c.name, func(t *testing.T) {
-			config := good()
-			c.change(config)
-			problems := config.Validate()
-			if got := paths(problems); !slices.Equal(got, c.want) {
-				t.Errorf("got %v, want problems of %v", problems, c.want)
-			}
-			for _, p := range problems {
-				if p.Text == "" || strings.Contains(p.Text, "SG.") {
-					t.Errorf("%s: %q", p.Path, p.Text)
-				}
-			}
-			if _, err := config.New(); err != nil && len(problems) == 0 {
-				t.Errorf("New: %v", err)
-			}
-		})
-	}
+	})
 }
 
 func TestWarnings(t *testing.T) {
@@ -94,7 +77,7 @@ func TestWarnings(t *testing.T) {
 	}{
 		{"good", func(*sendgrid.Config) {}, nil},
 		{"http on this machine", func(c *sendgrid.Config) { c.Endpoint = "http://localhost:3000" }, nil},
-		{"http", func(c *sendgrid.Config) { c.Endpoint = "http://stand-in:3000" }, []string{"endpoint"}},
+		{"http", func(c *sendgrid.Config) { c.Endpoint = "http://fake:3000" }, []string{"endpoint"}},
 		{"no code", func(c *sendgrid.Config) { c.Templates[2].Content, c.Templates[2].Subject = "hello", "hello" }, []string{"templates[2].content"}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -108,9 +91,7 @@ func TestWarnings(t *testing.T) {
 }
 
 func TestChannel(t *testing.T) {
-	if c := good().Channel(); c != messages.Email {
-		t.Error(c)
-	}
+	sendertest.Equal(t, "the channel", good().Channel(), messages.Email)
 }
 
 func TestNewNamesWhatIsWrong(t *testing.T) {

@@ -8,11 +8,12 @@ import (
 	"unicode/utf8"
 
 	"github.com/codeferry/codeferry/sender"
-	"github.com/codeferry/codeferry/sender/internal/exchange"
+	"github.com/codeferry/codeferry/sender/internal/httpclient"
+	"github.com/codeferry/codeferry/sender/redact"
 )
 
-// FuzzAnswer: whatever comes back, only a 202 is a success, and an error is one
-// line without anything private.
+// FuzzAnswer: for any answer, only a 202 is a success, and an error is one line without
+// anything private.
 func FuzzAnswer(f *testing.F) {
 	const to, code, key = "alice@example.com", "Qx7z9K", "SG.id.secret"
 	for _, status := range []int{200, 202, 302, 400, 401, 403, 413, 429, 451, 500} {
@@ -25,8 +26,8 @@ func FuzzAnswer(f *testing.F) {
 		}
 	}
 	f.Fuzz(func(t *testing.T, status int, body, id, reset, retry string, whole bool) {
-		a := &answer{&exchange.Answer{Status: status, Header: make(http.Header), Body: []byte(body)}, private{
-			to: to, key: sender.NewSecret(key), content: []string{"SignIn: " + code, "Your code is " + code},
+		a := &answer{&httpclient.Answer{Status: status, Header: make(http.Header), Body: []byte(body)}, private{
+			message: &sender.Message{To: to, Subject: "SignIn: " + code, Text: "Your code is " + code}, key: sender.NewSecret(key),
 		}}
 		a.Header.Set("X-Message-Id", id)
 		a.Header.Set("X-RateLimit-Reset", reset)
@@ -41,16 +42,22 @@ func FuzzAnswer(f *testing.F) {
 			return
 		}
 		e := a.refusal()
-		if !slices.Contains(sender.Classes(), e.Class) || e.Code == "" || e.Detail == "" {
-			t.Errorf("%+v", e)
+		if !slices.Contains(sender.Classes(), e.Class) {
+			t.Errorf("%d is not a class", e.Class)
+		}
+		if e.Code == "" {
+			t.Error("the error has no code")
+		}
+		if e.Detail == "" {
+			t.Error("the error has no detail")
 		}
 		if e.Class != sender.Unknown && (status < 400 || status > 499) {
 			t.Errorf("%d is surely not accepted: %v", status, e)
 		}
-		if e.RetryAfter < 0 || e.RetryAfter > exchange.MaxRetryAfter || e.RetryAfter > 0 && e.Class != sender.Throttled {
+		if e.RetryAfter < 0 || e.RetryAfter > httpclient.MaxRetryAfter || e.RetryAfter > 0 && e.Class != sender.Throttled {
 			t.Errorf("wait for %s: %v", e.RetryAfter, e)
 		}
-		if n := utf8.RuneCountInString(e.Detail); n > maxText+1 || strings.ContainsAny(e.Detail, "\r\n\x00\x1b") || !utf8.ValidString(e.Detail) {
+		if n := utf8.RuneCountInString(e.Detail); n > redact.MaxLine+1 || strings.ContainsAny(e.Detail, "\r\n\x00\x1b") || !utf8.ValidString(e.Detail) {
 			t.Errorf("no line of %d characters: %q", n, e.Detail)
 		}
 		lower := strings.ToLower(e.Detail)

@@ -15,7 +15,7 @@ func (c *connector) newMail(m *sender.Message) *mail.SGMailV3 {
 		Personalizations: []*mail.Personalization{to},
 		TrackingSettings: noTracking(),
 	}
-	// SendGrid asks for text/plain before text/html, and for no empty part.
+	// SendGrid requires text/plain before text/html, and no empty part.
 	if m.Text != "" {
 		out.AddContent(mail.NewContent(string(sender.TextPlain), m.Text))
 	}
@@ -26,14 +26,14 @@ func (c *connector) newMail(m *sender.Message) *mail.SGMailV3 {
 		out.SetReplyTo(mail.NewEmail("", c.replyTo))
 	}
 	if m.ID != "" {
-		out.SetCustomArg("id", m.ID) // comes back with each event of the Event Webhook
+		out.SetCustomArg("id", m.ID) // each event of the Event Webhook has it
 	}
 	return out
 }
 
-// noTracking turns off what an account may have turned on for its newsletters:
-// links that are rewritten or lengthened, a picture that tells of the reader, and
-// an unsubscribe link, by which a user would never be sent a code again.
+// noTracking turns off what an account may have turned on for its newsletters: rewritten
+// links, a tracking picture, and an unsubscribe link. A user who follows an unsubscribe
+// link would get no code again.
 func noTracking() *mail.TrackingSettings {
 	return mail.NewTrackingSettings().
 		SetClickTracking(mail.NewClickTrackingSetting().SetEnable(false).SetEnableText(false)).

@@ -1,24 +1,27 @@
 package sendgrid_test
 
 import (
-	"context"
 	"fmt"
 	"net/http"
 	"slices"
 	"strings"
 	"testing"
-	"time"
 
 	"go.uber.org/goleak"
 
-	"github.com/codeferry/codeferry/internal/standin"
+	"github.com/codeferry/codeferry/internal/fakes/faulty"
+	fakesendgrid "github.com/codeferry/codeferry/internal/fakes/sendgrid"
+	"github.com/codeferry/codeferry/internal/testmain"
 	"github.com/codeferry/codeferry/messages"
 	"github.com/codeferry/codeferry/sender"
 	"github.com/codeferry/codeferry/sender/internal/sendertest"
 	"github.com/codeferry/codeferry/sender/sendgrid"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) {
+	testmain.Wide(4)
+	goleak.VerifyTestMain(m)
+}
 
 const (
 	to   = "Al~ce+x&y@Example.com" // differs in JSON, in a URL, and between the two base64
@@ -32,30 +35,12 @@ func connector(t testing.TB, endpoint string, changes ...func(*sendgrid.Config))
 	for _, change := range changes {
 		change(c)
 	}
-	if problems := c.Validate(); len(problems) > 0 {
-		t.Fatal(problems)
-	}
-	s, err := c.New()
-	if err != nil {
-		t.Fatal(err)
-	}
-	return s
+	return sendertest.Make(t, c)
 }
 
-func signIn() *messages.SendCode {
-	return &messages.SendCode{ID: "id-1", To: to, Type: messages.SignIn, Payload: messages.Payload{
-		"code": code, "user": map[string]any{"name": `Ann "<&>" 安`},
-	}}
-}
+func signIn() *messages.SendCode { return sendertest.SignIn(to, code) }
 
-func render(t testing.TB, s sender.Sender) *sender.Message {
-	t.Helper()
-	m, err := s.Render(signIn())
-	if err != nil {
-		t.Fatal(err)
-	}
-	return m
-}
+func render(t testing.TB, s sender.Sender) *sender.Message { return sendertest.Render(t, s, signIn()) }
 
 // send sends the message of signIn, and returns the error alone.
 func send(t testing.TB, s sender.Sender) error {
@@ -101,7 +86,7 @@ func TestSend(t *testing.T) {
 		{"no fromName", func(c *sendgrid.Config) { c.FromName = "" }, "", "", [][2]string{{"text/plain", text}, {"text/html", html}}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			in, endpoint := newStandIn(t)
+			in, endpoint := newFake(t)
 			s := connector(t, endpoint, func(config *sendgrid.Config) {
 				i := slices.IndexFunc(config.Templates, func(t sendgrid.Template) bool { return t.UsageType == messages.SignIn })
 				config.Templates[0], config.Templates[i] = config.Templates[i], config.Templates[0]
@@ -112,13 +97,13 @@ func TestSend(t *testing.T) {
 				t.Fatalf("got %+v, %v, want %+v", receipt, err, want)
 			}
 			m := in.Inbox()[0]
-			if got := m.Personalizations[0].To[0]; got != (standin.SendGridPerson{Email: to}) {
+			if got := m.Personalizations[0].To[0]; got != (fakesendgrid.Person{Email: to}) {
 				t.Errorf("to %+v", got)
 			}
-			if got, want := m.From, (standin.SendGridPerson{Email: standin.SendGridFrom, Name: c.fromName}); got != want {
+			if got, want := m.From, (fakesendgrid.Person{Email: fakesendgrid.From, Name: c.fromName}); got != want {
 				t.Errorf("from %+v, want %+v", got, want)
 			}
-			if got := m.ReplyTo; (got == nil) != (c.replyTo == "") || got != nil && *got != (standin.SendGridPerson{Email: c.replyTo}) {
+			if got := m.ReplyTo; (got == nil) != (c.replyTo == "") || got != nil && *got != (fakesendgrid.Person{Email: c.replyTo}) {
 				t.Errorf("reply_to %+v", got)
 			}
 			if m.Subject != "SignIn: "+code {
@@ -150,9 +135,35 @@ func TestSend(t *testing.T) {
 	}
 }
 
-// TestNothingPrivateIsOutsideTheBody: what proxies log says nothing.
+// TestInternationalDomains are written in Punycode, in every field.
+func TestInternationalDomains(t *testing.T) {
+	srv := faulty.Serve(t, accept)
+	s := connector(t, srv.Endpoint, func(c *sendgrid.Config) {
+		c.FromEmail, c.ReplyTo = "no-reply@bücher.example", "help@bücher.example"
+	})
+	for to, want := range map[string]string{"u@bücher.example": "u@xn--bcher-kva.example", "用户@bücher.example": "用户@xn--bcher-kva.example"} {
+		m := signIn()
+		m.To = to
+		rendered, err := s.Render(m)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := s.Send(t.Context(), rendered); err != nil {
+			t.Fatal(err)
+		}
+		requests := srv.Requests()
+		body := string(requests[len(requests)-1].Raw)
+		for _, address := range []string{want, "no-reply@xn--bcher-kva.example", "help@xn--bcher-kva.example"} {
+			if !strings.Contains(body, `"email":"`+address+`"`) {
+				t.Errorf("%s is not in %s", address, body)
+			}
+		}
+	}
+}
+
+// TestNothingPrivateIsOutsideTheBody, so that logs of proxies show nothing.
 func TestNothingPrivateIsOutsideTheBody(t *testing.T) {
-	srv := sendertest.Serve(t, accept)
+	srv := faulty.Serve(t, accept)
 	s := connector(t, srv.Endpoint)
 	if _, err := s.Send(t.Context(), render(t, s)); err != nil {
 		t.Fatal(err)
@@ -171,126 +182,52 @@ func accept(w http.ResponseWriter, _ *http.Request) {
 	w.WriteHeader(http.StatusAccepted)
 }
 
-// TestParallel: a connector is for many goroutines at once.
-func TestParallel(t *testing.T) {
-	in, endpoint := newStandIn(t)
-	s := connector(t, endpoint)
-	const n = 16
-	ids := make(chan string, n)
-	for range n {
-		go func() {
-			m, err := s.Render(signIn())
-			if err != nil {
-				ids <- err.Error()
-				return
-			}
-			receipt, err := s.Send(t.Context(), m)
-			ids <- fmt.Sprint(receipt.ProviderID, err)
-		}()
-	}
-	seen := make(map[string]bool)
-	for range n {
-		seen[<-ids] = true
-	}
-	if len(seen) != n || len(in.Inbox()) != n {
-		t.Errorf("%d answers, %d mails: %v", len(seen), len(in.Inbox()), seen)
-	}
-}
-
-func TestFaults(t *testing.T) {
-	sendertest.TransportFaults(t, func(endpoint string, timeout time.Duration) func(context.Context) error {
-		s := connector(t, endpoint, func(c *sendgrid.Config) { c.Timeout = timeout })
-		m := render(t, s)
-		return func(ctx context.Context) error {
-			_, err := s.Send(ctx, m)
-			return err
-		}
-	}, to, code, key, "SignIn: "+code, "您的验证码")
-}
-
-// TestCancel: the caller's context ends a request whose answer does not come.
-func TestCancel(t *testing.T) {
-	ctx, cancel := context.WithCancel(t.Context())
-	srv := sendertest.Raw(t, func(c *sendertest.Conn) {
-		c.ReadRequest()
-		cancel()
-		c.Wait()
-	})
-	s := connector(t, srv.Endpoint)
-	_, err := s.Send(ctx, render(t, s))
-	sendertest.Want(t, err, sender.Unknown)
-
-	_, err = s.Send(ctx, render(t, s)) // it has ended already: nothing is written
-	sendertest.Want(t, err, sender.Unavailable)
-	if n := len(srv.Requests()); n != 1 {
-		t.Errorf("%d requests", n)
-	}
-}
-
-func TestRenderRefuses(t *testing.T) {
-	s := connector(t, "http://127.0.0.1:1")
-	m := signIn()
-	delete(m.Payload, "code")
-	_, err := s.Render(m)
-	if e := sendertest.Want(t, err, sender.Permanent); e.Code != sender.CodeInvalid || !strings.Contains(e.Detail, "code") || !strings.Contains(e.Detail, "SignIn") {
-		t.Errorf("%+v", e)
-	}
-	sendertest.Hides(t, err, to)
-}
-
-func check(t testing.TB, s sender.Sender) error {
-	t.Helper()
-	c, ok := s.(sender.Checker)
-	if !ok {
-		t.Fatal("no Checker")
-	}
-	return c.Check(t.Context())
-}
-
 func TestCheck(t *testing.T) {
-	in, endpoint := newStandIn(t)
-	if err := check(t, connector(t, endpoint)); err != nil {
+	in, endpoint := newFake(t)
+	if err := sendertest.Check(t, connector(t, endpoint)); err != nil {
 		t.Error(err)
 	}
 	if got := in.Requests(); !slices.Equal(got, []string{"GET /v3/scopes"}) {
-		t.Errorf("a check is one harmless request: %q", got)
+		t.Errorf("the requests are %q, want only GET /v3/scopes", got)
 	}
 
 	const wrong = "SG.another.key"
-	err := check(t, connector(t, endpoint, func(c *sendgrid.Config) { c.APIKey = sender.NewSecret(wrong) }))
-	if e := sendertest.Want(t, err, sender.AccountDown); e.Code != "bad-key" || !strings.Contains(e.Detail, "invalid") {
-		t.Errorf("%+v", e)
-	}
+	err := sendertest.Check(t, connector(t, endpoint, func(c *sendgrid.Config) { c.APIKey = sender.NewSecret(wrong) }))
+	e := sendertest.WantCode(t, err, sender.AccountDown, "bad-key")
+	sendertest.Equal(t, "the advice", e.Advice, "Check the connector's apiKey.")
+	sendertest.Holds(t, "the detail", e.Detail, "invalid")
 	sendertest.Hides(t, err, wrong, key)
 
 	in.Scopes = []string{"stats.read"}
-	err = check(t, connector(t, endpoint))
-	if e := sendertest.Want(t, err, sender.AccountDown); e.Code != "no-scope" || !strings.Contains(e.Detail, "Mail Send") {
-		t.Errorf("%+v", e)
-	}
+	err = sendertest.Check(t, connector(t, endpoint))
+	e = sendertest.WantCode(t, err, sender.AccountDown, "no-scope")
+	sendertest.Holds(t, "the detail", e.Detail, "Mail Send")
 
-	sendertest.Want(t, check(t, connector(t, "http://127.0.0.1:1")), sender.Unavailable)
+	sendertest.Want(t, sendertest.Check(t, connector(t, "http://127.0.0.1:1")), sender.Unavailable)
 	for _, c := range []struct {
 		status int
 		body   string
 		class  sender.Class
 	}{
-		{200, "", sender.Unknown},
-		{200, "{}", sender.Unknown},
-		{200, "<html>", sender.Unknown},
-		{200, `{"scopes":"mail.send"}`, sender.Unknown},
-		{200, `{"scopes":null}`, sender.Unknown},
-		{200, `{"scopes":["mail.send"`, sender.Unknown},
+		{200, "", sender.Misconfigured},
+		{200, "{}", sender.Misconfigured},
+		{200, "<html>", sender.Misconfigured},
+		{200, `{"scopes":"mail.send"}`, sender.Misconfigured},
+		{200, `{"scopes":null}`, sender.Misconfigured},
+		{200, `{"scopes":["mail.send"`, sender.Misconfigured},
 		{200, `{"scopes":[]}`, sender.AccountDown},
-		{202, `{"scopes":["mail.send"]}`, sender.Unknown},
-		{302, `{"scopes":["mail.send"]}`, sender.Unknown},
-		{403, standin.SendGridError("", "access forbidden"), sender.AccountDown},
+		{202, `{"scopes":["mail.send"]}`, sender.Misconfigured},
+		{302, `{"scopes":["mail.send"]}`, sender.Misconfigured},
+		{403, fakesendgrid.ErrorBody("", "access forbidden"), sender.AccountDown},
 		{429, "", sender.Throttled},
-		{500, `{"scopes":["mail.send"]}`, sender.Unknown},
+		{400, `{"message":"a gateway says this"}`, sender.Misconfigured},
+		{400, fakesendgrid.ErrorBody("", "something is wrong"), sender.Permanent},
+		{404, "<html><title>Not here</title>", sender.Misconfigured},
+		{500, `{"scopes":["mail.send"]}`, sender.Unavailable},
 	} {
 		t.Run(fmt.Sprint(c.status, " ", c.body), func(t *testing.T) {
-			srv := sendertest.Serve(t, sendertest.Answer(c.status, c.body))
-			sendertest.Want(t, check(t, connector(t, srv.Endpoint)), c.class)
+			srv := faulty.Serve(t, faulty.Answer(c.status, c.body))
+			sendertest.Want(t, sendertest.Check(t, connector(t, srv.Endpoint)), c.class)
 		})
 	}
 }

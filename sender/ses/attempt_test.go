@@ -4,26 +4,34 @@ import (
 	"context"
 	"errors"
 	"testing"
+	"time"
+
+	"github.com/codeferry/codeferry/sender"
+	"github.com/codeferry/codeferry/sender/internal/sendertest"
 )
 
-// TestPanics: what the SDK can't take is doubt once it was sent.
+// TestPanics: a panic of the SDK is doubt after the request was sent.
 func TestPanics(t *testing.T) {
 	c := &connector{secrets: func() []string { return nil }}
 	for _, status := range []int{200, 400} {
-		if e := c.failure(errPanic, &attempt{begun: true, status: status}, nil); e.Code != "SDK.Panic" || e.Class.String() != "unknown" {
-			t.Errorf("%d: %+v", status, e)
-		}
+		e := c.failure(errPanic, &attempt{begun: true, status: status}, nil)
+		sendertest.WantCode(t, e, sender.Unknown, "SDK.Panic")
 	}
-	out, a, err := call(t.Context(), new(client), func(context.Context, *int, ...func(*options)) (*int, error) { panic("boom") }, new(int))
-	if out != nil || a == nil || !errors.Is(err, errPanic) {
-		t.Errorf("%v, %v, %v", out, a, err)
+	out, a, err := call(t.Context(), new(client), time.Time{}, func(context.Context, *int, ...func(*options)) (*int, error) { panic("boom") }, new(int))
+	if out != nil {
+		t.Errorf("there is an output: %v", out)
 	}
-	if e := c.failure(err, a, nil); e.Class.String() != "misconfigured" {
-		t.Error(e)
+	if a == nil {
+		t.Error("there is no attempt")
 	}
+	if !errors.Is(err, errPanic) {
+		t.Errorf("got error %v, want %v", err, errPanic)
+	}
+	sendertest.Want(t, c.failure(err, a, nil), sender.Misconfigured)
 }
 
-// TestWhatFailsAfterTheRequest is doubt, wherever it failed; what fails before is not.
+// TestWhatFailsAfterTheRequest is doubt, wherever it fails; an error before the request
+// is not.
 func TestWhatFailsAfterTheRequest(t *testing.T) {
 	c := &connector{secrets: func() []string { return nil }}
 	for asked, want := range map[bool]string{true: "unknown", false: "unavailable"} {

@@ -15,17 +15,17 @@ import (
 	"github.com/aws/smithy-go"
 
 	"github.com/codeferry/codeferry/sender"
-	"github.com/codeferry/codeferry/sender/internal/exchange"
+	"github.com/codeferry/codeferry/sender/internal/httpclient"
 )
 
 // defaultTimeout bounds a request.
 const defaultTimeout = 10 * time.Second
 
-// client calls SES in one region with one pair of keys. It may be used by many
-// goroutines at once.
+// client calls SES in one region with one pair of keys. Many goroutines can use it at
+// once.
 type client struct {
 	ses     *sesv2.Client
-	http    *exchange.Client
+	http    *httpclient.Client
 	timeout time.Duration
 }
 
@@ -40,7 +40,7 @@ func newClient(c *Config) (*client, error) {
 		Region: c.Region,
 		// A function, so that printing a client shows no key.
 		Credentials: aws.CredentialsProviderFunc(func(context.Context) (aws.Credentials, error) { return keys, nil }),
-		Retryer:     aws.NopRetryer{}, // the worker alone says what is tried again
+		Retryer:     aws.NopRetryer{}, // only the worker decides what is tried again
 	}
 	if c.Endpoint != "" {
 		base, err := parseEndpoint(c.Endpoint)
@@ -53,19 +53,20 @@ func newClient(c *Config) (*client, error) {
 	if timeout <= 0 {
 		timeout = defaultTimeout
 	}
-	return &client{ses: sesv2.New(o), http: exchange.New(exchange.Options{}), timeout: timeout}, nil
+	return &client{ses: sesv2.New(o), http: httpclient.New(httpclient.Options{NetHTTP: c.NetHTTP}), timeout: timeout}, nil
 }
 
 func parseEndpoint(endpoint string) (*url.URL, error) {
-	return exchange.ParseEndpoint(endpoint, "a host such as email.us-east-1.amazonaws.com, or http://127.0.0.1:8005 for a stand-in")
+	return httpclient.ParseEndpoint(endpoint, "a host such as email.us-east-1.amazonaws.com, or http://127.0.0.1:8005 for a fake")
 }
 
-// call makes one request of the SDK's. It blocks until the answer is there, the
-// client's time-out is over or ctx ends. The attempt tells how far it came.
+// call makes one request of the SDK, which leaves before notAfter or not at all; zero
+// means no bound. It blocks until the answer has come, the client's time-out is over or
+// ctx ends. The attempt says how far it came.
 func call[I, O any](
-	ctx context.Context, c *client, op func(context.Context, *I, ...func(*sesv2.Options)) (*O, error), in *I,
+	ctx context.Context, c *client, notAfter time.Time, op func(context.Context, *I, ...func(*sesv2.Options)) (*O, error), in *I,
 ) (out *O, a *attempt, err error) {
-	a = &attempt{http: c.http}
+	a = &attempt{http: c.http, notAfter: notAfter}
 	defer func() {
 		if r := recover(); r != nil {
 			out, err = nil, errPanic
@@ -81,15 +82,20 @@ var errPanic = errors.New("the SDK failed")
 
 // attempt is the HTTP client of one call, and remembers how far its request came.
 type attempt struct {
-	http *exchange.Client
+	http     *httpclient.Client
+	notAfter time.Time
 	// begun is set once the SDK has signed the request.
 	begun bool
-	// asked is set once the request was to be made, and failed is why it got no answer.
+	// asked is set when Do is called, and failed is why there was no answer.
 	asked  bool
 	failed error
-	// status is that of the answer; 0 where none came.
+	// status is the answer's status; 0 if none came.
 	status int
 	header http.Header
+	// message is what the answer says (httpclient.Answer.Message).
+	message string
+	// unfinished is the error of an answer with an incomplete body; nil if it is complete.
+	unfinished *sender.Error
 }
 
 // Do sends the request.
@@ -103,68 +109,89 @@ func (a *attempt) Do(req *http.Request) (*http.Response, error) {
 		}
 	}
 	a.asked = true
-	answer, err := a.http.Do(req.Context(), &exchange.Request{Method: req.Method, URL: req.URL, Header: req.Header, Body: body})
+	answer, err := a.http.Do(req.Context(), &httpclient.Request{
+		Method: req.Method, URL: req.URL, Header: req.Header, Body: body, NotAfter: a.notAfter,
+	})
 	if err != nil {
 		a.failed = err
 		return nil, err
 	}
-	a.status, a.header = answer.Status, answer.Header
+	a.status, a.header, a.message, a.unfinished = answer.Status, answer.Header, answer.Message(), answer.Failure(noCodes)
 	return answer.Response(), nil
 }
 
 func (a *attempt) requestID() string { return a.header.Get("X-Amzn-Requestid") }
 
-// failure classes a call that has failed. m is nil where no message was sent.
+// failure classes the error of a call. m is nil if no message was sent.
 func (c *connector) failure(err error, a *attempt, m *sender.Message) *sender.Error {
 	var api smithy.APIError
 	switch {
 	case !a.begun && !errors.Is(err, context.Canceled) && !errors.Is(err, context.DeadlineExceeded):
-		return &sender.Error{Class: sender.Misconfigured, Code: "SDK.Request", Detail: "the request could not be made: " + c.clean(err.Error(), m)}
+		return &sender.Error{Class: sender.Misconfigured, Scope: sender.ScopeMessage, Code: "SDK.Request", Detail: "the request could not be made: " + c.redact(err.Error(), m)}
 	case a.status == 0:
 		return noAnswer(err, a)
-	case errors.As(err, &api) && api.ErrorCode() != noCode && codeText.MatchString(api.ErrorCode()):
+	case ownCode(err) != "" && errors.As(err, &api):
 		e := c.apiError(api.ErrorCode(), api.ErrorMessage(), a.status, m)
-		e.RequestID, e.RetryAfter = a.requestID(), exchange.RetryAfter(a.header, time.Now())
+		now := time.Now()
+		e.RequestID, e.RetryAfter = a.requestID(), httpclient.RetryAfter(a.header, now)
+		if off := httpclient.ClockOff(a.header, now); off != "" && e.Class == sender.AccountDown {
+			e.Detail = off + ": " + e.Detail
+		}
 		return e
 	}
 	return answerError(err, a)
 }
 
-// noCode is the SDK's word for an answer without an error code.
+// noCode is the SDK's code for an answer without an error code.
 const noCode = "UnknownError"
 
-// codeText is what an error code is; what is none is not repeated.
+// ownCode returns the error code of SES in an answer; empty if it has none.
+func ownCode(err error) string {
+	var api smithy.APIError
+	if !errors.As(err, &api) || api.ErrorCode() == noCode || !codeText.MatchString(api.ErrorCode()) {
+		return ""
+	}
+	return api.ErrorCode()
+}
+
+// codeText matches an error code. Other text in its place is not repeated.
 var codeText = regexp.MustCompile(`^[A-Za-z][A-Za-z0-9._-]{0,99}$`)
 
 func success(status int) bool { return status >= 200 && status <= 299 }
 
-// answerError classes an answer that says nothing that can be relied on. Its
-// text is not repeated: who answered may not have been SES.
+// answerError classes an answer that says nothing reliable. Its text is not repeated,
+// since it may not come from SES.
 func answerError(err error, a *attempt) *sender.Error {
 	e := &sender.Error{
-		Class: sender.Unknown, Code: fmt.Sprintf("HTTP.%d", a.status), Detail: "the provider's answer has no error code",
-		RequestID: a.requestID(), RetryAfter: exchange.RetryAfter(a.header, time.Now()),
+		Class: sender.Unknown, Scope: sender.ScopeConnector, Code: fmt.Sprintf("HTTP.%d", a.status),
+		Detail:    "the provider's answer has no error code",
+		RequestID: a.requestID(), RetryAfter: httpclient.RetryAfter(a.header, time.Now()),
 	}
 	switch {
 	case errors.Is(err, errPanic):
 		e.Code, e.Detail = "SDK.Panic", "the AWS SDK failed on the provider's answer"
+	case success(a.status) && a.unfinished != nil:
+		e.Code, e.Detail = a.unfinished.Code, a.unfinished.Detail
 	case success(a.status):
 		e.Code, e.Detail = "SDK.Answer", "the provider's answer can't be read"
 	case a.status == http.StatusTooManyRequests:
-		e.Class = sender.Throttled // a gateway's; it has not passed the request on
+		e.Class = sender.Throttled // a gateway refused it, and has not passed the request on
 	}
 	return e
 }
 
-// noAnswer classes a call that got no answer. What failed elsewhere than in the
-// exchange may have failed after it.
+// noAnswer classes a call without an answer. An error from outside the exchange can have
+// happened after it.
 func noAnswer(err error, a *attempt) *sender.Error {
 	if a.failed != nil {
-		err = a.failed // the SDK puts words of its own around it
+		err = a.failed // the SDK wraps it in its own text
 	} else {
-		err = &exchange.Error{Left: a.asked, Err: err}
+		err = &httpclient.Error{Left: a.asked, Err: err}
 	}
-	return exchange.Failure(err, exchange.Codes{
-		Connect: "SDK.ConnectError", ConnectTimeout: "SDK.ConnectTimeout", Read: "SDK.ReadError", ReadTimeout: "SDK.ReadTimeout",
-	})
+	return httpclient.Failure(err, noCodes)
+}
+
+// noCodes are the codes for requests without an answer, for which AWS has none.
+var noCodes = httpclient.Codes{
+	Connect: "SDK.ConnectError", ConnectTimeout: "SDK.ConnectTimeout", Read: "SDK.ReadError", ReadTimeout: "SDK.ReadTimeout",
 }

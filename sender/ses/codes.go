@@ -6,16 +6,20 @@ import (
 	"strings"
 
 	"github.com/codeferry/codeferry/sender"
+	"github.com/codeferry/codeferry/sender/internal/providertext"
 )
 
 // rule says what an error means.
 type rule struct {
-	// code is the error's own; empty for whatever comes with a status below 500.
-	code string
-	// says is a part of its message, in lower case; empty for every message.
+	// codes are the error's own; empty for every error with a status below 500.
+	codes []string
+	// says is a part of SES's own words in its message, in lower case; empty for every
+	// message.
 	says  string
 	class sender.Class
-	// advice is what a person has to know besides.
+	// scope is whom it speaks of.
+	scope sender.Scope
+	// advice is what a person must know in addition.
 	advice string
 }
 
@@ -26,139 +30,151 @@ const (
 	verifyAdvice = "the sender address or its domain is not verified in this region"
 )
 
-// rules is the catalogue of errors of SendEmail and those that all of AWS has in
-// common (API reference: SendEmail, CommonErrors), with the messages of the
-// developer guide's "Amazon SES email sending errors". The first that fits
-// decides.
+// rules is the catalogue of the errors of SendEmail and of the errors common to all of
+// AWS (API reference: SendEmail, CommonErrors), with the messages from the developer
+// guide's "Amazon SES email sending errors". The first that fits decides.
 var rules = []rule{
-	// What the message says, whatever the code: SES has changed codes over the years.
-	{"", "the following identities failed the check", sender.Misconfigured, verifyAdvice},
-	{"", "daily message quota exceeded", sender.AccountDown, "the account's quota for 24 hours is used up"},
-	{"", "sending rate exceeded", sender.Throttled, ""},
-	{"", "suppression list", sender.Permanent, ""},
-	{"", "account is paused", sender.AccountDown, ""},
-	{"", "sending suspended for this account", sender.AccountDown, ""},
-	{"", "signature expired", sender.AccountDown, clockAdvice},
-	{"", "signature not yet current", sender.AccountDown, clockAdvice},
+	// By the message, whatever the code: SES has changed codes over the years.
+	{says: "the following identities failed the check", class: sender.Misconfigured, scope: sender.ScopeConnector, advice: verifyAdvice},
+	{says: "daily message quota exceeded", class: sender.AccountDown, scope: sender.ScopeAccount, advice: "the account's quota for 24 hours is used up"},
+	{says: "sending rate exceeded", class: sender.Throttled, scope: sender.ScopeConnector},
+	{says: "suppression list", class: sender.Permanent, scope: sender.ScopeRecipient},
+	{says: "account is paused", class: sender.AccountDown, scope: sender.ScopeAccount},
+	{says: "sending suspended for this account", class: sender.AccountDown, scope: sender.ScopeAccount},
+	{says: "signature expired", class: sender.AccountDown, scope: sender.ScopeAccount, advice: clockAdvice},
+	{says: "signature not yet current", class: sender.AccountDown, scope: sender.ScopeAccount, advice: clockAdvice},
 
 	// SendEmail.
-	{"TooManyRequestsException", "", sender.Throttled, ""},
-	{"LimitExceededException", "", sender.AccountDown, ""},
-	{"AccountSuspendedException", "", sender.AccountDown, "the account may not send any more"},
-	{"SendingPausedException", "", sender.AccountDown, "the account's sending is paused"},
-	{"MailFromDomainNotVerifiedException", "", sender.Misconfigured, ""},
-	{"NotFoundException", "", sender.Misconfigured, ""},
-	{"MessageRejected", "", sender.Permanent, ""},
-	// Its From and its settings are the configuration's, so that a bad address is
+	{codes: []string{"TooManyRequestsException"}, class: sender.Throttled, scope: sender.ScopeConnector},
+	{codes: []string{"LimitExceededException"}, class: sender.AccountDown, scope: sender.ScopeAccount},
+	{codes: []string{"AccountSuspendedException"}, class: sender.AccountDown, scope: sender.ScopeAccount, advice: "the account may not send any more"},
+	{codes: []string{"SendingPausedException"}, class: sender.AccountDown, scope: sender.ScopeAccount, advice: "the account's sending is paused"},
+	{codes: []string{"MailFromDomainNotVerifiedException", "NotFoundException"}, class: sender.Misconfigured, scope: sender.ScopeConnector},
+	{codes: []string{"MessageRejected"}, class: sender.Permanent, scope: sender.ScopeMessage},
+	// The configuration is checked for From and the other settings, so a bad address is
 	// the recipient's.
-	{"BadRequestException", "configuration set", sender.Misconfigured, ""},
-	{"BadRequestException", "identity arn", sender.Misconfigured, ""},
-	{"BadRequestException", "arn:aws", sender.Misconfigured, ""},
-	{"BadRequestException", "required header 'from'", sender.Misconfigured, ""},
-	{"BadRequestException", "mail from", sender.Misconfigured, ""},
-	{"BadRequestException", "", sender.Permanent, ""},
-	{"InternalServiceErrorException", "", sender.Unknown, ""},
-	{"ConcurrentModificationException", "", sender.Unknown, ""},
+	{codes: []string{"BadRequestException"}, says: "configuration set", class: sender.Misconfigured, scope: sender.ScopeConnector},
+	{codes: []string{"BadRequestException"}, says: "identity arn", class: sender.Misconfigured, scope: sender.ScopeConnector},
+	{codes: []string{"BadRequestException"}, says: "arn:aws", class: sender.Misconfigured, scope: sender.ScopeConnector},
+	{codes: []string{"BadRequestException"}, says: "required header 'from'", class: sender.Misconfigured, scope: sender.ScopeConnector},
+	{codes: []string{"BadRequestException"}, says: "mail from", class: sender.Misconfigured, scope: sender.ScopeConnector},
+	{codes: []string{"BadRequestException"}, class: sender.Permanent, scope: sender.ScopeMessage},
+	{codes: []string{"InternalServiceErrorException", "ConcurrentModificationException"}, class: sender.Unknown, scope: sender.ScopeConnector},
 
 	// Too fast.
-	{"Throttling", "", sender.Throttled, ""},
-	{"ThrottlingException", "", sender.Throttled, ""},
-	{"ThrottledException", "", sender.Throttled, ""},
-	{"RequestThrottled", "", sender.Throttled, ""},
-	{"RequestThrottledException", "", sender.Throttled, ""},
-	{"RequestLimitExceeded", "", sender.Throttled, ""},
-	{"SlowDown", "", sender.Throttled, ""},
+	{
+		codes: []string{
+			"Throttling", "ThrottlingException", "ThrottledException", "RequestThrottled",
+			"RequestThrottledException", "RequestLimitExceeded", "SlowDown",
+		},
+		class: sender.Throttled, scope: sender.ScopeConnector,
+	},
 
 	// The keys.
-	{"InvalidClientTokenId", "", sender.AccountDown, keyAdvice},
-	{"UnrecognizedClientException", "", sender.AccountDown, keyAdvice},
-	{"SignatureDoesNotMatch", "", sender.AccountDown, keyAdvice},
-	{"InvalidSignatureException", "", sender.AccountDown, keyAdvice},
-	{"IncompleteSignature", "", sender.AccountDown, keyAdvice},
-	{"IncompleteSignatureException", "", sender.AccountDown, keyAdvice},
-	{"ExpiredToken", "", sender.AccountDown, "the session token is over"},
-	{"ExpiredTokenException", "", sender.AccountDown, "the session token is over"},
-	{"MissingAuthenticationToken", "", sender.AccountDown, keyAdvice},
-	{"MissingAuthenticationTokenException", "", sender.AccountDown, keyAdvice},
-	{"AccessDenied", "", sender.AccountDown, rightAdvice},
-	{"AccessDeniedException", "", sender.AccountDown, rightAdvice},
-	{"NotAuthorized", "", sender.AccountDown, rightAdvice},
-	{"UnauthorizedOperation", "", sender.AccountDown, rightAdvice},
-	{"OptInRequired", "", sender.AccountDown, "the account has not signed up for SES in this region"},
-	{"SubscriptionRequiredException", "", sender.AccountDown, "the account has not signed up for SES in this region"},
-	{"RequestExpired", "", sender.AccountDown, clockAdvice},
-	{"RequestTimeTooSkewed", "", sender.AccountDown, clockAdvice},
-	{"RequestInTheFuture", "", sender.AccountDown, clockAdvice},
+	{
+		codes: []string{
+			"InvalidClientTokenId", "UnrecognizedClientException", "SignatureDoesNotMatch", "InvalidSignatureException",
+			"IncompleteSignature", "IncompleteSignatureException",
+		},
+		class: sender.AccountDown, scope: sender.ScopeAccount, advice: keyAdvice,
+	},
+	{codes: []string{"ExpiredToken", "ExpiredTokenException"}, class: sender.AccountDown, scope: sender.ScopeAccount, advice: "the session token has expired"},
+	{codes: []string{"MissingAuthenticationToken", "MissingAuthenticationTokenException"}, class: sender.AccountDown, scope: sender.ScopeAccount, advice: keyAdvice},
+	{codes: []string{"AccessDenied", "AccessDeniedException", "NotAuthorized", "UnauthorizedOperation"}, class: sender.AccountDown, scope: sender.ScopeAccount, advice: rightAdvice},
+	{codes: []string{"OptInRequired", "SubscriptionRequiredException"}, class: sender.AccountDown, scope: sender.ScopeAccount, advice: "the account has not signed up for SES in this region"},
+	{codes: []string{"RequestExpired", "RequestTimeTooSkewed", "RequestInTheFuture"}, class: sender.AccountDown, scope: sender.ScopeAccount, advice: clockAdvice},
 
 	// The request itself.
-	{"UnknownOperationException", "", sender.Misconfigured, "the endpoint is not that of SES"},
-	{"InvalidAction", "", sender.Misconfigured, "the endpoint is not that of SES"},
-	{"ValidationError", "", sender.Permanent, ""},
-	{"ValidationException", "", sender.Permanent, ""},
-	{"InvalidParameterValue", "", sender.Permanent, ""},
-	{"InvalidParameterCombination", "", sender.Permanent, ""},
-	{"MissingParameter", "", sender.Permanent, ""},
-	{"MalformedHttpRequestException", "", sender.Permanent, ""},
-	{"RequestEntityTooLargeException", "", sender.Permanent, ""},
-	{"RequestTimeoutException", "", sender.Unavailable, "the provider could not read the request in time"},
+	{codes: []string{"UnknownOperationException", "InvalidAction"}, class: sender.Misconfigured, scope: sender.ScopeConnector, advice: "the endpoint is not SES"},
+	{
+		codes: []string{
+			"ValidationError", "ValidationException", "InvalidParameterValue", "InvalidParameterCombination",
+			"MissingParameter", "MalformedHttpRequestException", "RequestEntityTooLargeException",
+		},
+		class: sender.Permanent, scope: sender.ScopeMessage,
+	},
+	{codes: []string{"RequestTimeoutException"}, class: sender.Unavailable, scope: sender.ScopeConnector, advice: "the provider could not read the request in time"},
 
 	// It may have been accepted.
-	{"RequestAbortedException", "", sender.Unknown, ""},
-	{"InternalFailure", "", sender.Unknown, ""},
-	{"InternalError", "", sender.Unknown, ""},
-	{"InternalServerError", "", sender.Unknown, ""},
-	{"InternalServerException", "", sender.Unknown, ""},
-	{"ServiceUnavailable", "", sender.Unknown, ""},
-	{"ServiceUnavailableException", "", sender.Unknown, ""},
+	{
+		codes: []string{
+			"RequestAbortedException", "InternalFailure", "InternalError", "InternalServerError",
+			"InternalServerException", "ServiceUnavailable", "ServiceUnavailableException",
+		},
+		class: sender.Unknown, scope: sender.ScopeConnector,
+	},
 }
 
-// classify returns what an error means. A code that no one knows goes by its
-// status: SES answers 4xx before anything is accepted.
-func classify(code, message string, status int) rule {
-	message = strings.ToLower(message)
+// classify returns what an error means. For an unknown code, the status decides: SES
+// answers 4xx before anything is accepted.
+func classify(code string, words providertext.Words, status int) rule {
 	for _, r := range rules {
-		fits := r.code == code || r.code == "" && status < http.StatusInternalServerError
-		if fits && strings.Contains(message, r.says) {
+		fits := slices.Contains(r.codes, code) || r.codes == nil && status < http.StatusInternalServerError
+		if fits && words.Say(r.says) {
 			return r
 		}
 	}
-	r := rule{code: code, class: sender.Unknown}
+	r := rule{class: sender.Unknown, scope: sender.ScopeConnector}
 	switch {
 	case status == http.StatusUnauthorized || status == http.StatusForbidden:
-		r.class = sender.AccountDown
+		r.class, r.scope = sender.AccountDown, sender.ScopeAccount
 	case status == http.StatusTooManyRequests:
 		r.class = sender.Throttled
 	case status >= http.StatusBadRequest && status < http.StatusInternalServerError:
-		r.class = sender.Permanent
+		r.class, r.scope = sender.Permanent, sender.ScopeMessage
 	}
 	return r
 }
 
-// apiError classes an error that SES has given a code. m is nil where no message
-// was sent.
+// apiError classes an error with a code of SES. m is nil if no message was sent.
 func (c *connector) apiError(code, message string, status int, m *sender.Message) *sender.Error {
-	r := classify(code, message, status)
+	r := classify(code, words(message, m), status)
 	if r.advice == verifyAdvice && m != nil {
-		failed := failedIdentities(message)
-		if !c.anyOurs(failed) && slices.ContainsFunc(failed, func(id string) bool { return strings.EqualFold(id, m.To) }) {
-			r.class, r.advice = sender.AccountDown, sandboxAdvice
-		}
+		r = c.unverified(r, message, m.To)
 	}
-	detail := c.clean(message, m)
+	detail := c.redact(message, m)
 	switch {
 	case r.advice != "" && detail != "":
 		detail = r.advice + ": " + detail
 	case r.advice != "":
 		detail = r.advice
 	}
-	return &sender.Error{Class: r.class, Code: code, Detail: detail}
+	e := &sender.Error{Class: r.class, Scope: r.scope, Code: code, Detail: detail}
+	if r.advice == keyAdvice {
+		e.Advice = "Check the connector's accessKeyId, accessKeySecret and sessionToken."
+	}
+	return e
+}
+
+// words returns SES's own words in one of its error messages.
+func words(message string, m *sender.Message) providertext.Words {
+	if m == nil {
+		return providertext.Of(message, "")
+	}
+	return providertext.Of(message, m.To, m.Subject, m.FromAlias, m.Text, m.HTML)
+}
+
+// unverified sets the scope of a rule by the identities that failed. The recipient is
+// removed first, so no part of it counts as our address. A list without our identities
+// speaks of this message alone: SES cuts the list off, and a long recipient can fill it.
+func (c *connector) unverified(r rule, message, recipient string) rule {
+	rest, found := cutAll(failedList(message), recipient)
+	switch {
+	case c.anyOurs(identitiesIn(rest)):
+		return r
+	case found:
+		r.class, r.scope, r.advice = sender.AccountDown, sender.ScopeRecipient, sandboxAdvice
+	default:
+		r.scope = sender.ScopeMessage
+	}
+	return r
 }
 
 // sandboxAdvice is for an account that may send to verified recipients only:
 // nothing is wrong with the message, nor with the configuration.
 const sandboxAdvice = "the account is still in the SES sandbox of this region; ask AWS for production access, or verify the recipient"
 
-// anyOurs tells whether one of the identities is the configuration's own.
+// anyOurs reports whether one of the identities is in the configuration.
 func (c *connector) anyOurs(identities []string) bool {
 	return slices.ContainsFunc(identities, func(id string) bool {
 		for _, ours := range []string{c.from, c.feedback} {
@@ -173,19 +189,19 @@ func (c *connector) anyOurs(identities []string) bool {
 // domain returns an address's domain.
 func domain(address string) string { return address[strings.LastIndexByte(address, '@')+1:] }
 
-// failedIdentities returns the addresses and domains in a message such as
+// failedList returns the addresses and domains at the end of a message such as
 //
 //	Email address is not verified. The following identities failed the check in region US-EAST-1: Example <a@example.com>, b@example.com
 //
-// without the names before them; SES may cut the list off by an ellipsis.
-func failedIdentities(message string) []string {
-	_, list, ok := cutFold(message, "failed the check")
-	if !ok {
-		return nil
-	}
-	if _, list, ok = strings.Cut(list, ":"); !ok {
-		return nil
-	}
+// with the names before them. SES can end the list with an ellipsis.
+func failedList(message string) string {
+	_, list, _ := cutFold(message, "failed the check")
+	_, list, _ = strings.Cut(list, ":")
+	return list
+}
+
+// identitiesIn returns a list's addresses and domains without the names before them.
+func identitiesIn(list string) []string {
 	ids := strings.FieldsFunc(list, func(r rune) bool { return strings.ContainsRune(" \t\r\n,;<>\"'", r) })
 	for i, id := range ids {
 		ids[i] = strings.TrimRight(id, ".…")
@@ -193,7 +209,22 @@ func failedIdentities(message string) []string {
 	return ids
 }
 
-// cutFold is strings.Cut whatever the case of sep, which is in lower-case ASCII.
+// cutAll removes an address from a list if it is a whole word there, whatever its case.
+func cutAll(list, address string) (rest string, found bool) {
+	around := func(r byte) bool { return strings.IndexByte(" \t\r\n,;<>\"'.", r) >= 0 }
+	for i := 0; i+len(address) <= len(list) && address != ""; {
+		end := i + len(address)
+		byItself := (i == 0 || around(list[i-1])) && (end == len(list) || around(list[end]) || strings.HasPrefix(list[end:], "…"))
+		if byItself && strings.EqualFold(list[i:end], address) {
+			list, found = list[:i]+list[end:], true
+			continue
+		}
+		i++
+	}
+	return list, found
+}
+
+// cutFold is strings.Cut without regard to case. sep is in lower-case ASCII.
 func cutFold(s, sep string) (before, after string, found bool) {
 	for i := 0; i+len(sep) <= len(s); i++ {
 		if strings.EqualFold(s[i:i+len(sep)], sep) {

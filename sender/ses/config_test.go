@@ -2,29 +2,29 @@ package ses_test
 
 import (
 	"fmt"
-	"slices"
 	"strings"
 	"testing"
 
-	"github.com/codeferry/codeferry/internal/standin"
+	fakeses "github.com/codeferry/codeferry/internal/fakes/ses"
 	"github.com/codeferry/codeferry/messages"
 	"github.com/codeferry/codeferry/sender"
+	"github.com/codeferry/codeferry/sender/internal/sendertest"
 	"github.com/codeferry/codeferry/sender/ses"
 )
 
 const (
-	keyID     = standin.SESKeyID
-	keySecret = standin.SESKeySecret
+	keyID     = fakeses.KeyID
+	keySecret = fakeses.KeySecret
 	fromArn   = "arn:aws:ses:us-east-1:123456789012:identity/"
 )
 
-// good is a configuration in which nothing is wrong.
+// good returns a configuration without mistakes.
 func good() *ses.Config {
 	c := &ses.Config{
 		AccessKeyID: sender.NewSecret(keyID), AccessKeySecret: sender.NewSecret(keySecret), Region: "us-east-1",
 		EmailAddress: "no-reply@mail.example.com", FromAlias: "Example 示例 {{application.name}}",
 	}
-	for _, t := range messages.RequiredTypes() {
+	for _, t := range sender.RequiredTypes() {
 		c.Templates = append(c.Templates, sender.MailTemplate{
 			UsageType: t, Subject: string(t) + " 验证码: {{code}}", Content: `<p title="{{user.name}}">{{code}} 您的验证码 🚢</p>`,
 		})
@@ -33,11 +33,7 @@ func good() *ses.Config {
 }
 
 func TestValidate(t *testing.T) {
-	for _, c := range []struct {
-		name   string
-		change func(*ses.Config)
-		want   []string // paths
-	}{
+	sendertest.Validate(t, good, []string{keySecret}, []sendertest.Change[*ses.Config]{
 		{"good", func(*ses.Config) {}, nil},
 		{"everything", func(c *ses.Config) {
 			c.EmailAddressIdentityArn, c.FeedbackForwardingEmailAddress = fromArn+"example.com", "bounces@example.com"
@@ -77,42 +73,21 @@ func TestValidate(t *testing.T) {
 		{"templates", func(c *ses.Config) {
 			c.Templates = append(c.Templates, sender.MailTemplate{UsageType: "Register"}, sender.MailTemplate{UsageType: "BindMfa", Subject: "s", Content: "<a"})
 		}, []string{"templates[4].usageType", "templates[4].subject", "templates[4].content", "templates[5].content"}},
-	} {
-		t.Run(c.name, func(t *testing.T) {
-			config := good()
-			c.change(config)
-			problems := config.Validate()
-			var paths []string
-			for _, p := range problems {
-				paths = append(paths, p.Path)
-				if p.Text == "" || strings.Contains(p.Text, keySecret) {
-					t.Errorf("%s: %q", p.Path, p.Text)
-				}
-			}
-			if !slices.Equal(paths, c.want) {
-				t.Errorf("got %v, want problems of %v", problems, c.want)
-			}
-			if _, err := config.New(); err != nil && len(problems) == 0 {
-				t.Errorf("New: %v", err)
-			}
-		})
-	}
+	})
 }
 
 func TestChannel(t *testing.T) {
-	if c := good().Channel(); c != messages.Email {
-		t.Error(c)
-	}
+	sendertest.Equal(t, "the channel", good().Channel(), messages.Email)
 }
 
 func TestWarnings(t *testing.T) {
 	c := good()
 	if w := c.Warnings(); len(w) != 0 {
-		t.Error(w)
+		t.Errorf("a good configuration has warnings: %v", w)
 	}
 	c.Templates[0].Subject, c.Templates[0].Content = "s", "no code"
 	if w := c.Warnings(); len(w) != 1 || w[0].Path != "templates[0].content" {
-		t.Error(w)
+		t.Errorf("the warnings are %v, want one at templates[0].content", w)
 	}
 }
 

@@ -10,22 +10,22 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/codeferry/codeferry/internal/standin"
+	fakeses "github.com/codeferry/codeferry/internal/fakes/ses"
 	"github.com/codeferry/codeferry/sender"
 	"github.com/codeferry/codeferry/sender/internal/sendertest"
 	"github.com/codeferry/codeferry/sender/ses"
 )
 
-// local starts aws-ses-v2-local, which others have written and which checks a
-// SendEmail against its own schema, until the test ends.
+// local runs aws-ses-v2-local until the test ends. It is an independent program that
+// checks a SendEmail against its own schema.
 func local(t *testing.T) (endpoint string) {
 	t.Helper()
-	const install = "npm install --prefix DIR aws-ses-v2-local@2.10.2 and CODEFERRY_SES_LOCAL=DIR/node_modules/aws-ses-v2-local/dist/cli.js"
+	const install = "make deps installs it; then run make test"
 	entry := sendertest.File(t, "CODEFERRY_SES_LOCAL", install)
 	node := sendertest.Program(t, "node", "Node.js 20 or later")
 	ctx, cancel := context.WithCancel(context.Background())
 	cmd := exec.CommandContext(ctx, node, entry, "--host", "127.0.0.1", "--port", "0")
-	cmd.Env = []string{"AWS_SES_ACCOUNT=" + strings.Replace(standin.SESAccount, "{", `{"Details":{"AdditionalContactEmailAddresses":[],"ContactLanguage":"EN","MailType":"TRANSACTIONAL",`+
+	cmd.Env = []string{"AWS_SES_ACCOUNT=" + strings.Replace(fakeses.Account, "{", `{"Details":{"AdditionalContactEmailAddresses":[],"ContactLanguage":"EN","MailType":"TRANSACTIONAL",`+
 		`"ReviewDetails":{"CaseId":"1","Status":"GRANTED"},"UseCaseDescription":"codes","WebsiteURL":"https://example.com"},"SuppressionAttributes":{"SuppressedReasons":[]},`, 1)}
 	out, err := cmd.StdoutPipe()
 	if err != nil {
@@ -48,8 +48,8 @@ func local(t *testing.T) (endpoint string) {
 	return ""
 }
 
-// TestLocal: someone else's reading of the API takes what is sent, and gives it
-// back byte for byte.
+// TestLocal: an independent implementation of the API accepts what is sent, and returns
+// it byte for byte.
 func TestLocal(t *testing.T) {
 	endpoint := local(t)
 	s := connector(t, endpoint, func(c *ses.Config) { c.ReplyTo, c.ConfigurationSetName = "help@example.com", "set-1" })
@@ -57,7 +57,7 @@ func TestLocal(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := check(t, s); err != nil {
+	if err := sendertest.Check(t, s); err != nil {
 		t.Error(err)
 	}
 	req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, endpoint+"/store", http.NoBody)
@@ -83,8 +83,11 @@ func TestLocal(t *testing.T) {
 			Body          struct{ HTML, Text string }
 		}
 	}
-	if err := json.Unmarshal(body, &store); err != nil || len(store.Emails) != 1 {
-		t.Fatalf("%v: %s", err, body)
+	if err := json.Unmarshal(body, &store); err != nil {
+		t.Fatalf("the store is not JSON: %v: %s", err, body)
+	}
+	if len(store.Emails) != 1 {
+		t.Fatalf("the store has %d emails, want 1: %s", len(store.Emails), body)
 	}
 	got, w := store.Emails[0], want()
 	simple := w.Content.Simple

@@ -11,55 +11,60 @@ import (
 
 	"github.com/codeferry/codeferry/messages"
 	"github.com/codeferry/codeferry/sender"
+	"github.com/codeferry/codeferry/sender/internal/address"
 )
 
 type connector struct {
 	client *client
 	mails  *sender.Mails
-	// from and feedback are bare addresses; feedback may be empty.
+	// from and feedback are addresses without a name; feedback can be empty.
 	from, feedback       string
 	fromArn, feedbackArn string
 	replyTo              mail.Address
 	configurationSet     string
-	// secrets returns what no error may hold. It is a function, so that printing a
-	// connector shows none: fmt does not ask a Secret in an unexported field.
+	// secrets returns the secrets, which no error may hold. It is a function, so printing
+	// a connector does not show them: fmt does not call the methods of a Secret in an
+	// unexported field.
 	secrets func() []string
 }
 
-// Render fills the template for the message's type in.
+// From returns the address that mail comes from.
+func (c *connector) From() string { return c.from }
+
+// Render fills in the template for the message's type.
 func (c *connector) Render(m *messages.SendCode) (*sender.Message, error) {
 	out, err := c.mails.Render(m)
 	if err != nil {
 		return nil, err
 	}
-	if out.To, err = ascii(out.To); err != nil {
-		return nil, sender.Invalid("the recipient's address %v", err)
+	if !address.IsASCII(out.To) { // its domain always is
+		return nil, sender.Invalid("the recipient's address %v, and SES takes only ASCII", address.ErrLocal)
 	}
 	return out, nil
 }
 
-// idTag is the message tag that carries a message's id to SES's events; a value
-// takes no other characters (API reference, MessageTag).
+// idTag is the message tag with which SES's events show a message's id. A tag's value
+// takes only some characters (API reference, MessageTag).
 const idTag = "codeferry-id"
 
 var tagValue = regexp.MustCompile(`^[A-Za-z0-9_-]{1,256}$`)
 
 // Send calls SendEmail.
 func (c *connector) Send(ctx context.Context, m *sender.Message) (sender.Receipt, error) {
-	out, a, err := call(ctx, c.client, c.client.ses.SendEmail, c.email(m))
+	out, a, err := call(ctx, c.client, m.NotAfter, c.client.ses.SendEmail, c.email(m))
 	if err != nil {
 		return sender.Receipt{}, c.failure(err, a, m)
 	}
 	if aws.ToString(out.MessageId) == "" {
 		return sender.Receipt{}, &sender.Error{
-			Class: sender.Unknown, Code: "SDK.NoMessageId", RequestID: a.requestID(),
-			Detail: "the provider's answer is a success without a message id",
+			Class: sender.Unknown, Scope: sender.ScopeConnector, Code: "SDK.NoMessageId", RequestID: a.requestID(),
+			Detail: "the provider's answer means success, but has no message id",
 		}
 	}
 	return sender.Receipt{ProviderID: *out.MessageId, RequestID: a.requestID()}, nil
 }
 
-// email is the request for a message. What has nothing to say stays away.
+// email returns the request for a message. Empty values are omitted.
 func (c *connector) email(m *sender.Message) *sesv2.SendEmailInput {
 	in := &sesv2.SendEmailInput{
 		Content: &types.EmailContent{Simple: &types.Message{

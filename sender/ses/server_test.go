@@ -4,11 +4,11 @@ import (
 	"net/http/httptest"
 	"testing"
 
-	"github.com/codeferry/codeferry/internal/standin"
+	fakeses "github.com/codeferry/codeferry/internal/fakes/ses"
 )
 
-// serve serves a stand-in until the test ends.
-func serve(t testing.TB, s *standin.SES) string {
+// serve serves a fake until the test ends.
+func serve(t testing.TB, s *fakeses.Server) string {
 	t.Helper()
 	srv := httptest.NewServer(s)
 	t.Cleanup(srv.Close)

@@ -12,38 +12,39 @@ import (
 	gosmtp "github.com/wneessen/go-mail/smtp"
 
 	"github.com/codeferry/codeferry/sender"
+	"github.com/codeferry/codeferry/sender/internal/httpclient"
 )
 
-// Auth is who signs in: nobody, a user with a password, or by OAuth2 a user with
-// an access token, which a refresh token or a service account's key can renew.
+// Auth says how to sign in: not at all, as a user with a password, or by OAuth2 with an
+// access token, which a refresh token or a service account's key can renew.
 type Auth struct {
-	// Type is login or oauth2. Default: what the other fields say.
+	// Type is login or oauth2. Default: chosen by the other fields.
 	Type string        `yaml:"type"`
 	User string        `yaml:"user"`
 	Pass sender.Secret `yaml:"pass"`
 
-	// ClientID, ClientSecret and RefreshToken get new access tokens from AccessURL
+	// ClientID, ClientSecret and RefreshToken request new access tokens from AccessURL
 	// (RFC 6749, 6).
 	ClientID     string        `yaml:"clientId"`
 	ClientSecret sender.Secret `yaml:"clientSecret"`
 	RefreshToken sender.Secret `yaml:"refreshToken"`
-	// AccessToken is used until Expires, and for good where nothing renews it.
+	// AccessToken is used until Expires. If nothing can renew it, it is always used.
 	AccessToken sender.Secret `yaml:"accessToken"`
-	// Expires is when AccessToken ends, in milliseconds since 1970. Default: unknown.
+	// Expires is when AccessToken expires, in milliseconds since 1970. Default: unknown.
 	Expires int64 `yaml:"expires"`
-	// AccessURL is where tokens are made. Default: Google's.
+	// AccessURL is the token endpoint. Default: Google's.
 	AccessURL string `yaml:"accessUrl"`
 
-	// ServiceClient and PrivateKey are a service account's, which acts for User
-	// (RFC 7523).
+	// ServiceClient and PrivateKey belong to a service account that acts for User (RFC
+	// 7523).
 	ServiceClient string     `yaml:"serviceClient"`
 	PrivateKey    PrivateKey `yaml:"privateKey"`
 }
 
-// PrivateKey is an RSA key in PEM. Written as a plain string, it is Key.
+// PrivateKey is an RSA key in PEM. A plain string in the configuration sets Key.
 type PrivateKey struct {
 	Key sender.Secret `yaml:"key"`
-	// Passphrase is for an encrypted key, and those are not read.
+	// Passphrase is the passphrase of an encrypted key. Encrypted keys are not supported.
 	Passphrase sender.Secret `yaml:"passphrase"`
 }
 
@@ -53,13 +54,13 @@ func (k *PrivateKey) UnmarshalText(text []byte) error {
 	return nil
 }
 
-var errEncrypted = errors.New("is encrypted, and can't be read; decrypt it by: openssl pkey -in key.pem -out plain.pem")
+var errEncrypted = errors.New("is encrypted, which is not supported; decrypt it with: openssl pkey -in key.pem -out plain.pem")
 
 // check says what is wrong with a key.
 func (k PrivateKey) check() error {
 	block, _ := pem.Decode([]byte(k.Key.Reveal()))
 	if block == nil {
-		return errors.New("is no key in PEM (-----BEGIN PRIVATE KEY-----)")
+		return errors.New("is not a key in PEM (-----BEGIN PRIVATE KEY-----)")
 	}
 	if block.Type == "ENCRYPTED PRIVATE KEY" || block.Headers["DEK-Info"] != "" {
 		return errEncrypted
@@ -69,7 +70,7 @@ func (k PrivateKey) check() error {
 	}
 	parsed, err := x509.ParsePKCS8PrivateKey(block.Bytes)
 	if _, ok := parsed.(*rsa.PrivateKey); err != nil || !ok {
-		return errors.New("is no RSA key")
+		return errors.New("is not an RSA key")
 	}
 	return nil
 }
@@ -93,14 +94,14 @@ func (a *Auth) kind() kind {
 	return nobody
 }
 
-// tokens tells whether any field of OAuth2's is set.
+// tokens reports whether any field of OAuth2 is set.
 func (a *Auth) tokens() bool {
 	return a.ClientID != "" || !a.ClientSecret.IsZero() || !a.RefreshToken.IsZero() || !a.AccessToken.IsZero() || a.ServiceClient != "" || !a.PrivateKey.Key.IsZero()
 }
 
 func (a *Auth) validate(p *problems) {
 	if !strings.EqualFold(a.Type, "login") && !strings.EqualFold(a.Type, "oauth2") && a.Type != "" {
-		p.add("auth.type", "%q is none that is known; it is login or oauth2", a.Type)
+		p.add("auth.type", "%q is not known; it takes login or oauth2", a.Type)
 		return
 	}
 	require := func(pairs ...string) { *p = append(*p, sender.Required(pairs...)...) }
@@ -121,26 +122,27 @@ func (a *Auth) validate(p *problems) {
 		case !a.RefreshToken.IsZero():
 			require("auth.clientId", a.ClientID, "auth.clientSecret", a.ClientSecret.Reveal())
 		case a.AccessToken.IsZero():
-			p.add("auth.accessToken", "is required, or refreshToken with clientId and clientSecret, or serviceClient with privateKey")
+			p.add("auth.accessToken", "is required, unless refreshToken with clientId and clientSecret, or serviceClient with privateKey, are set")
 		}
 	}
 	if a.Expires < 0 {
 		p.add("auth.expires", "is negative; it takes milliseconds since 1970")
 	}
 	if u, err := url.Parse(a.AccessURL); a.AccessURL != "" &&
-		(err != nil || u.Host == "" || u.User != nil || u.Scheme != "https" && (u.Scheme != "http" || !isLocalName(u.Hostname()))) {
-		p.add("auth.accessUrl", "is no URL that begins with https://")
+		(err != nil || u.Host == "" || u.User != nil || u.Scheme != "https" && (u.Scheme != "http" || !httpclient.IsThisMachine(u.Hostname()))) {
+		p.add("auth.accessUrl", "is not a URL that begins with https://")
 	}
 }
 
-// Method is a way to prove a password (SASL).
+// Method is a method to sign in with a password (SASL).
 type Method string
 
-// methods are the known ones, the safest first: the first three never say the
+// methods are the known methods, the safest first. The first three do not send the
 // password itself.
 var methods = []Method{"SCRAM-SHA-256", "SCRAM-SHA-1", "CRAM-MD5", "PLAIN", "LOGIN"}
 
-// xoauth2 is how a token is shown; Google's and Microsoft's servers know it.
+// xoauth2 is the method to sign in with a token; Google's and Microsoft's servers support
+// it.
 const xoauth2 = "XOAUTH2"
 
 // UnmarshalText reads a name in any case.
@@ -159,8 +161,8 @@ func methodNames() string {
 	return strings.Join(names, ", ")
 }
 
-// pick returns the method to use with a server that offers these; empty where
-// none fits.
+// pick returns the method to use with a server that offers these methods; empty if none
+// fits.
 func pick(offered []string, wanted Method) Method {
 	for _, m := range methods {
 		fits := wanted == "" || wanted == m
@@ -171,8 +173,8 @@ func pick(offered []string, wanted Method) Method {
 	return ""
 }
 
-// prove returns go-mail's side of a method. That the connection is safe has been
-// looked at before: nothing here does.
+// prove returns go-mail's implementation of a method. It does not check that the
+// connection is safe; the caller has done so.
 func (m Method) prove(user, pass, host string) gosmtp.Auth {
 	switch m {
 	case "SCRAM-SHA-256":

@@ -10,7 +10,7 @@ import (
 	"github.com/codeferry/codeferry/sender/smtp"
 )
 
-// TestMethod: the safest that is offered, or the one that is asked for.
+// TestMethod: the safest method that is offered, or the one that is set.
 func TestMethod(t *testing.T) {
 	all := "LOGIN PLAIN NTLM CRAM-MD5 SCRAM-SHA-1 SCRAM-SHA-256 XOAUTH2"
 	for _, c := range []struct {
@@ -47,7 +47,7 @@ func TestMethod(t *testing.T) {
 	}
 }
 
-// TestPLAIN and LOGIN say what they are to say.
+// TestPLAIN: AUTH PLAIN sends the user and the password.
 func TestPLAIN(t *testing.T) {
 	srv := serve(t, script{})
 	mustSend(t, connector(t, at(srv)))
@@ -72,7 +72,7 @@ func TestName(t *testing.T) {
 	}
 }
 
-// TestHELO: a server that knows no EHLO may still take mail.
+// TestHELO: a server without EHLO can still take mail.
 func TestHELO(t *testing.T) {
 	srv := serve(t, script{Replies: map[string]string{"EHLO": "502 5.5.1 unknown"}})
 	mustSend(t, connector(t, at(srv, noAuth)))

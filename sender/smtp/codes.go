@@ -16,16 +16,18 @@ import (
 	"syscall"
 
 	"github.com/codeferry/codeferry/sender"
+	"github.com/codeferry/codeferry/sender/internal/expiry"
+	"github.com/codeferry/codeferry/sender/internal/providertext"
 )
 
-// The codes of what no server said.
+// The codes of errors without a reply of the server.
 const (
 	codeConnect  = "SMTP.Connect"
 	codeTLS      = "SMTP.TLS"
 	codeNoTLS    = "SMTP.NoTLS"
 	codeNoAuth   = "SMTP.NoAuth"
 	codeNoUTF8   = "SMTP.NoSMTPUTF8"
-	codeToken    = "SMTP.Token" //nolint:gosec // a word for what broke
+	codeToken    = "SMTP.Token" //nolint:gosec // a code, not a secret
 	codeTimeout  = "SMTP.Timeout"
 	codeCanceled = "SMTP.Canceled"
 	codeBusy     = "SMTP.Busy"
@@ -46,16 +48,16 @@ const (
 	atMail
 	atRcpt
 	atData
-	atBody // the message leaves; the line that ends it has not
-	atEnd  // that line has left, at least in part
+	atBody // the message is being sent, but not the line that ends it
+	atEnd  // that line was sent, at least in part
 )
 
-// phrases begin an error's sentence.
+// phrases begin an error's detail.
 var phrases = map[stage]string{
 	atConnect:  "the server can't be reached",
 	atGreeting: "the server did not greet",
 	atHello:    "the server did not take EHLO",
-	atTLS:      "TLS could not be begun",
+	atTLS:      "TLS could not be started",
 	atAuth:     "the server did not sign us in",
 	atMail:     "the server did not take the sender",
 	atRcpt:     "the server did not take the recipient",
@@ -64,123 +66,197 @@ var phrases = map[stage]string{
 	atEnd:      "the server did not accept the message",
 }
 
-// rule says what an answer means. An empty field fits everything.
+// rule says what a reply means. An empty field fits everything.
 type rule struct {
 	at []stage
-	// reply is the beginning of the reply's code (RFC 5321, 4.2), status that of
-	// the enhanced one (RFC 3463).
+	// reply is a prefix of the reply's code (RFC 5321, 4.2), and status one of the
+	// enhanced status code (RFC 3463).
 	reply, status string
-	text          *regexp.Regexp
-	class         sender.Class
+	// text matches the server's own words, in lower case.
+	text  *regexp.Regexp
+	class sender.Class
+	// scope is whom it speaks of.
+	scope sender.Scope
 }
 
 var (
 	beforeMail = []stage{atConnect, atGreeting, atHello, atTLS}
+	theRcpt    = []stage{atRcpt}
 	theData    = []stage{atData, atBody, atEnd}
 
-	tooFast = regexp.MustCompile(`(?i)\brate\b|too (many|much|fast|quick|often)|throttl|limit|quota|exceed|slow down`)
-	relay   = regexp.MustCompile(`(?i)\brelay`)
-	ours    = regexp.MustCompile(`(?i)\bsender|client host|\bhelo\b|authenticat|not logged in|log ?in first|starttls|send as|own(ed)? by`)
-	full    = regexp.MustCompile(`(?i)mailbox (is )?full|over ?quota|quota exceeded`)
-	theirs  = regexp.MustCompile(`(?i)recipient|mailbox|\buser\b`)
+	tooFast  = regexp.MustCompile(`\brate\b|too (many|much|fast|quick|often)|throttl|limit|quota|slow down`)
+	relay    = regexp.MustCompile(`\brelay`)
+	ours     = regexp.MustCompile(`\bhelo\b|\bauthenticat|not logged in|log ?in first|starttls|send as|own(ed)? by`)
+	ofUs     = regexp.MustCompile(`\bsender|client host`)
+	full     = regexp.MustCompile(`mailbox (is )?full|over ?quota|quota exceeded`)
+	greylist = regexp.MustCompile(`gr[ae]y-?list`)
+	theirs   = regexp.MustCompile(`recipient|mailbox|\buser\b`)
 )
 
-// rules is the catalogue of answers; the first that fits decides. The last ones
-// are the code's first digit, which every server has to get right: 4 and 5 say
-// that the message was not accepted. Sources: RFC 5321, RFC 3463, RFC 4954, RFC
-// 7504, the IANA registry of enhanced status codes, and what Postfix, Exim,
-// Exchange, Gmail and Amazon SES answer.
+// rules is the catalogue of replies. The first rule that fits decides. The last rules use
+// only the code's first digit, which every server must send correctly: 4 and 5 mean that
+// the message was not accepted. Sources: RFC 5321, RFC 3463, RFC 4954, RFC 7504, the IANA
+// registry of enhanced status codes, and the replies of Postfix, Exim, Exchange, Gmail
+// and Amazon SES.
+//
+// From RCPT on, a reply speaks of the recipient, unless it can only speak of us: the
+// server may pass on a reply of the recipient's own server. That server's opinion of us
+// has the scope of its domain. A missing domain says nothing about us, and has the scope
+// of the recipient.
 var rules = []rule{
-	// The server closes the connection, whatever was asked.
-	{reply: "421", text: tooFast, class: sender.Throttled},
-	{reply: "421", class: sender.Unavailable},
+	// The server closes the connection, after any command.
+	{reply: "421", text: tooFast, class: sender.Throttled, scope: sender.ScopeConnector},
+	{reply: "421", class: sender.Unavailable, scope: sender.ScopeConnector},
 
-	// Before anything of a message.
-	{at: beforeMail, reply: "4", text: tooFast, class: sender.Throttled},
-	{at: beforeMail, class: sender.Unavailable},
+	// Before the message begins.
+	{at: []stage{atHello}, reply: "5", class: sender.Misconfigured, scope: sender.ScopeConnector}, // our name (Config.Name)
+	{at: beforeMail, reply: "4", text: tooFast, class: sender.Throttled, scope: sender.ScopeConnector},
+	{at: beforeMail, class: sender.Unavailable, scope: sender.ScopeConnector},
 
 	// Signing in.
-	{at: []stage{atAuth}, reply: "432", status: "4.7.12", class: sender.AccountDown}, // the password is to be changed
-	{at: []stage{atAuth}, reply: "4", text: tooFast, class: sender.Throttled},
-	{at: []stage{atAuth}, reply: "4", class: sender.Unavailable}, // 454: not now
-	{at: []stage{atAuth}, reply: "50", class: sender.Misconfigured},
-	{at: []stage{atAuth}, reply: "5", class: sender.AccountDown}, // 530, 534, 535, 538
+	{at: []stage{atAuth}, reply: "432", status: "4.7.12", class: sender.AccountDown, scope: sender.ScopeAccount}, // the password must be changed
+	{at: []stage{atAuth}, reply: "4", text: tooFast, class: sender.Throttled, scope: sender.ScopeConnector},
+	{at: []stage{atAuth}, reply: "4", class: sender.Unavailable, scope: sender.ScopeConnector}, // 454: not now
+	{at: []stage{atAuth}, reply: "50", class: sender.Misconfigured, scope: sender.ScopeConnector},
+	{at: []stage{atAuth}, reply: "5", class: sender.AccountDown, scope: sender.ScopeAccount}, // 530, 534, 535, 538
 
-	// From here on: not accepted for now.
-	{reply: "4", status: "4.2.2", class: sender.RecipientLimited}, // the mailbox is full
-	{at: []stage{atRcpt}, reply: "4", status: "4.2.1", class: sender.RecipientLimited},
-	{at: []stage{atEnd}, reply: "4", status: "4.2.1", class: sender.RecipientLimited},
-	{at: []stage{atRcpt}, reply: "4", text: full, class: sender.RecipientLimited},
-	{reply: "454", text: tooFast, class: sender.Throttled}, // Amazon SES
-	{reply: "4", status: "4.5.3", class: sender.Throttled}, // too many recipients
-	{at: []stage{atMail}, reply: "4", status: "4.7", class: sender.Throttled},
-	{reply: "4", status: "4.3.1", class: sender.Unavailable}, // its disk is full, as "limit" may say
-	{reply: "4", text: tooFast, class: sender.Throttled},
-	{reply: "4", class: sender.Unavailable}, // greylisting too
+	// The sender: not accepted for now.
+	{at: []stage{atMail}, reply: "454", text: tooFast, class: sender.Throttled, scope: sender.ScopeConnector}, // Amazon SES
+	{at: []stage{atMail}, reply: "4", status: "4.5.3", class: sender.Throttled, scope: sender.ScopeConnector},
+	{at: []stage{atMail}, reply: "4", status: "4.7", class: sender.Throttled, scope: sender.ScopeConnector},
+	{at: []stage{atMail}, reply: "4", status: "4.3.1", class: sender.Unavailable, scope: sender.ScopeConnector}, // its disk is full; "limit" can be in the text
+	{at: []stage{atMail}, reply: "4", text: tooFast, class: sender.Throttled, scope: sender.ScopeConnector},
+	{at: []stage{atMail}, reply: "4", class: sender.Unavailable, scope: sender.ScopeConnector},
 
-	// What every message would meet.
-	{reply: "535", class: sender.AccountDown},
-	{reply: "534", class: sender.AccountDown},
-	{reply: "538", class: sender.Misconfigured},                 // this way to sign in needs TLS
-	{reply: "530", class: sender.Misconfigured},                 // it wants AUTH or STARTTLS
-	{reply: "5", status: "5.4.5", class: sender.AccountDown},    // Gmail: the day's limit
-	{reply: "5", status: "5.7.8", class: sender.AccountDown},    // credentials
-	{reply: "5", status: "5.7.57", class: sender.Misconfigured}, // Exchange: not signed in
-	{reply: "5", status: "5.7.60", class: sender.Misconfigured}, // Exchange: not allowed to send as
-	{reply: "5", status: "5.7.23", class: sender.Misconfigured}, // SPF
-	{reply: "5", status: "5.7.26", class: sender.Misconfigured}, // DMARC
-	{reply: "5", status: "5.7.27", class: sender.Misconfigured}, // the sender's domain takes no mail
-	{reply: "5", status: "5.1.7", class: sender.Misconfigured},  // the sender's address
-	{reply: "5", status: "5.1.8", class: sender.Misconfigured},
-	{reply: "503", class: sender.Misconfigured}, // it wants something first that is not done
+	// From here on: not accepted for now. The status decides if there is one.
+	{reply: "4", status: "4.2.2", class: sender.RecipientLimited, scope: sender.ScopeRecipient}, // the mailbox is full
+	{reply: "4", status: "4.2.1", class: sender.RecipientLimited, scope: sender.ScopeRecipient}, // it gets too many mails
+	{at: theRcpt, reply: "4", text: full, class: sender.RecipientLimited, scope: sender.ScopeRecipient},
+	{reply: "4", status: "4.1.7", class: sender.Unavailable, scope: sender.ScopeConnector}, // the sender's address
+	{reply: "4", status: "4.1.8", class: sender.Unavailable, scope: sender.ScopeConnector},
+	{reply: "4", status: "4.1", class: sender.Unavailable, scope: sender.ScopeRecipient},
+	{reply: "4", status: "4.2", class: sender.Unavailable, scope: sender.ScopeRecipient},
+	{at: theRcpt, reply: "4", text: greylist, class: sender.Unavailable, scope: sender.ScopeRecipient}, // it takes this recipient's mail at a second attempt
+	// A server behind this one can say it of one recipient. If it is this server's word about
+	// every recipient, several domains in a row show that.
+	{at: theRcpt, reply: "454", text: relay, class: sender.Misconfigured, scope: sender.ScopeDomain},
+	{at: theRcpt, reply: "454", text: tooFast, class: sender.Throttled, scope: sender.ScopeConnector},
+	{at: theData, reply: "454", class: sender.Throttled, scope: sender.ScopeConnector},               // Amazon SES
+	{at: theData, reply: "432", class: sender.Throttled, scope: sender.ScopeConnector},               // Exchange: too many connections
+	{at: theRcpt, reply: "4", status: "4.3.0", class: sender.Unavailable, scope: sender.ScopeDomain}, // the look-up of this recipient failed
+	{reply: "4", status: "4.3", class: sender.Unavailable, scope: sender.ScopeConnector},             // its disk is full, or another fault
+	{reply: "4", status: "4.4", class: sender.Unavailable, scope: sender.ScopeDomain},                // the domain's servers can't be reached
+	{reply: "4", status: "4.5.3", class: sender.Throttled, scope: sender.ScopeDomain},                // too many recipients
+	{reply: "4", text: tooFast, class: sender.Throttled, scope: sender.ScopeDomain},                  // of this server or of the domain's
+	{reply: "4", status: "4.7", class: sender.Unavailable, scope: sender.ScopeDomain},                // a policy
+	{at: theRcpt, reply: "4", class: sender.Unavailable, scope: sender.ScopeRecipient},               // greylisting too
+	{at: theData, reply: "4", class: sender.Unavailable, scope: sender.ScopeDomain},
+
+	// Refusals that every message would get.
+	{reply: "535", class: sender.AccountDown, scope: sender.ScopeAccount},
+	{reply: "534", class: sender.AccountDown, scope: sender.ScopeAccount},
+	{reply: "538", class: sender.Misconfigured, scope: sender.ScopeConnector},                 // this sign-in method needs TLS
+	{reply: "530", class: sender.Misconfigured, scope: sender.ScopeConnector},                 // it requires AUTH or STARTTLS
+	{reply: "5", status: "5.4.5", class: sender.AccountDown, scope: sender.ScopeAccount},      // Gmail: the day's limit
+	{reply: "5", status: "5.7.8", class: sender.AccountDown, scope: sender.ScopeAccount},      // credentials
+	{reply: "5", status: "5.7.57", class: sender.Misconfigured, scope: sender.ScopeConnector}, // Exchange: not signed in
+	{reply: "5", status: "5.7.60", class: sender.Misconfigured, scope: sender.ScopeConnector}, // Exchange: not allowed to send as
+	{reply: "5", status: "5.1.7", class: sender.Misconfigured, scope: sender.ScopeConnector},  // the sender's address
+	{reply: "5", status: "5.1.8", class: sender.Misconfigured, scope: sender.ScopeConnector},
+	{reply: "503", class: sender.Misconfigured, scope: sender.ScopeConnector}, // another command must come first
 
 	// The sender.
-	{at: []stage{atMail}, reply: "552", class: sender.Permanent}, // too big
-	{at: []stage{atMail}, reply: "5", status: "5.3.4", class: sender.Permanent},
-	{at: []stage{atMail}, reply: "5", class: sender.Misconfigured},
+	{at: []stage{atMail}, reply: "552", class: sender.Permanent, scope: sender.ScopeMessage}, // too big
+	{at: []stage{atMail}, reply: "5", status: "5.3.4", class: sender.Permanent, scope: sender.ScopeMessage},
+	{at: []stage{atMail}, reply: "5", class: sender.Misconfigured, scope: sender.ScopeConnector},
 
-	// The recipient. Postfix says here what it has against the sender, too.
-	{at: []stage{atRcpt}, reply: "5", status: "5.1", class: sender.Permanent}, // no such address
-	{at: []stage{atRcpt}, reply: "5", status: "5.2", class: sender.Permanent}, // a mailbox that takes none
-	{at: []stage{atRcpt}, reply: "5", text: relay, class: sender.Misconfigured},
-	{at: []stage{atRcpt}, reply: "5", text: ours, class: sender.Misconfigured},
-	{at: []stage{atRcpt}, reply: "5", status: "5.7.17", class: sender.Permanent}, // the mailbox has another owner now
-	{at: []stage{atRcpt}, reply: "5", status: "5.7.18", class: sender.Permanent},
-	{at: []stage{atRcpt}, reply: "5", status: "5.7", text: theirs, class: sender.Permanent},
-	{at: []stage{atRcpt}, reply: "5", status: "5.7", class: sender.Misconfigured},
-	{at: []stage{atRcpt}, reply: "5", class: sender.Permanent},
+	// The opinion of a domain's servers about the sender's domain.
+	{reply: "5", status: "5.7.23", class: sender.Misconfigured, scope: sender.ScopeDomain}, // SPF
+	{reply: "5", status: "5.7.26", class: sender.Misconfigured, scope: sender.ScopeDomain}, // DMARC
+	{reply: "5", status: "5.7.27", class: sender.Misconfigured, scope: sender.ScopeDomain}, // it takes no mail
 
-	// The message.
-	{at: theData, reply: "5", class: sender.Permanent},
+	// The recipient. Postfix refuses senders here, too.
+	{at: theRcpt, reply: "5", status: "5.1", class: sender.Permanent, scope: sender.ScopeRecipient},    // no such address
+	{at: theRcpt, reply: "5", status: "5.2", class: sender.Permanent, scope: sender.ScopeRecipient},    // a mailbox that takes no mail
+	{at: theRcpt, reply: "5", status: "5.7.17", class: sender.Permanent, scope: sender.ScopeRecipient}, // the mailbox has another owner now
+	{at: theRcpt, reply: "5", status: "5.7.18", class: sender.Permanent, scope: sender.ScopeRecipient},
+	{at: theRcpt, reply: "5", status: "5.7.124", class: sender.Permanent, scope: sender.ScopeRecipient}, // Exchange: it takes mail only from some senders
+	{at: theRcpt, reply: "5", status: "5.7.129", class: sender.Permanent, scope: sender.ScopeRecipient},
+	{at: theRcpt, reply: "5", status: "5.7.133", class: sender.Permanent, scope: sender.ScopeRecipient},
+	{at: theRcpt, reply: "5", status: "5.7.134", class: sender.Permanent, scope: sender.ScopeRecipient},
+	{at: theRcpt, reply: "5", status: "5.7.135", class: sender.Permanent, scope: sender.ScopeRecipient},
+	{at: theRcpt, reply: "5", status: "5.7.136", class: sender.Permanent, scope: sender.ScopeRecipient},
+	{at: theRcpt, reply: "5", text: relay, class: sender.Misconfigured, scope: sender.ScopeDomain},
+	{at: theRcpt, reply: "5", text: ours, class: sender.Misconfigured, scope: sender.ScopeConnector},
+	{at: theRcpt, reply: "5", text: ofUs, class: sender.Misconfigured, scope: sender.ScopeDomain}, // or a user's own block list
+	{at: theRcpt, reply: "5", status: "5.7", text: theirs, class: sender.Permanent, scope: sender.ScopeRecipient},
+	{at: theRcpt, reply: "5", status: "5.7", class: sender.Misconfigured, scope: sender.ScopeDomain},
+	{at: theRcpt, reply: "5", class: sender.Permanent, scope: sender.ScopeRecipient},
+
+	// The message. Its content can be the reason, whatever the policy.
+	{at: theData, reply: "5", status: "5.1", class: sender.Permanent, scope: sender.ScopeRecipient},
+	{at: theData, reply: "5", status: "5.2", class: sender.Permanent, scope: sender.ScopeRecipient},
+	{at: theData, reply: "5", class: sender.Permanent, scope: sender.ScopeMessage},
 }
 
-// classify classes an answer that is no success.
-func classify(at stage, code int, status, text string) sender.Class {
+// noReply says what it means if a server does not reply, or not with an error. At RCPT it
+// may be waiting for the recipient's server.
+var noReply = map[stage]rule{
+	atConnect:  {class: sender.Unavailable, scope: sender.ScopeConnector},
+	atGreeting: {class: sender.Unavailable, scope: sender.ScopeConnector},
+	atHello:    {class: sender.Unavailable, scope: sender.ScopeConnector},
+	atTLS:      {class: sender.Unavailable, scope: sender.ScopeConnector},
+	atAuth:     {class: sender.Unavailable, scope: sender.ScopeConnector},
+	atMail:     {class: sender.Unavailable, scope: sender.ScopeConnector},
+	atRcpt:     {class: sender.Unavailable, scope: sender.ScopeDomain},
+	atData:     {class: sender.Unavailable, scope: sender.ScopeConnector},
+	atBody:     {class: sender.Unavailable, scope: sender.ScopeConnector},
+	atEnd:      {class: sender.Unknown, scope: sender.ScopeConnector},
+}
+
+// classify returns the meaning of a failed reply.
+func classify(at stage, code int, status string, words providertext.Words) rule {
 	reply := strconv.Itoa(code)
 	for _, r := range rules {
 		if (r.at == nil || slices.Contains(r.at, at)) && strings.HasPrefix(reply, r.reply) &&
-			beginsWith(status, r.status) && (r.text == nil || r.text.MatchString(text)) {
-			return r.class
+			beginsWith(status, r.status) && (r.text == nil || words.Match(r.text)) {
+			return r
 		}
 	}
-	// No reply of an error: whoever answers does not speak SMTP.
-	if at == atEnd {
-		return sender.Unknown
-	}
-	return sender.Unavailable
+	return noReply[at] // the reply is not an error, so this is not SMTP
 }
 
-// beginsWith compares by parts: 5.7 begins 5.7.1, and 5.7.2 not 5.7.27.
+// anotherServer matches where a server begins to repeat another server's reply, or the
+// result of asking it. A recipient's name alone neither makes such a phrase nor breaks
+// one.
+var anotherServer = regexp.MustCompile(`(?is)\b(?:host \S*[.[]\S* (?:said|says|replied|refused)|callout verification|verification failed|(?:remote|response)(?: \w+)*:).*`)
+
+// words returns the server's own words in a text. Before the message has left, the server
+// knows only the recipient.
+func (p private) words(at stage, text string) providertext.Words {
+	text = anotherServer.ReplaceAllString(text, "")
+	m := p.message
+	switch {
+	case m == nil:
+		return providertext.Of(text, "")
+	case at < atBody:
+		return providertext.Of(text, m.To)
+	}
+	return providertext.Of(text, m.To, m.Subject, m.FromAlias, m.Text, m.HTML)
+}
+
+// beginsWith compares whole parts: 5.7 is a prefix of 5.7.1, but 5.7.2 is not one of
+// 5.7.27.
 func beginsWith(status, part string) bool {
 	rest, ok := strings.CutPrefix(status, part)
 	return ok && (part == "" || rest == "" || rest[0] == '.')
 }
 
-// enhanced is a status code as each line of a reply may begin with (RFC 2034).
+// enhanced matches the status code that can begin each line of a reply (RFC 2034).
 var enhanced = regexp.MustCompile(`^([245]\.[0-9]{1,3}\.[0-9]{1,3})(?:[ \t]+|$)`)
 
-// splitReply takes a reply's text apart into its enhanced status code, empty
-// where it has none, and what is said to a person.
+// splitReply splits a reply's text into its enhanced status code, empty if it has none,
+// and the text for a person.
 func splitReply(text string) (status, rest string) {
 	lines := strings.Split(text, "\n")
 	for i, line := range lines {
@@ -194,21 +270,22 @@ func splitReply(text string) (status, rest string) {
 	return status, strings.Join(lines, " ")
 }
 
-// failure classes what broke at a stage.
-func failure(ctx context.Context, at stage, err error, hide hider) *sender.Error {
+// failure classes an error at a stage.
+func failure(ctx context.Context, at stage, err error, private private) *sender.Error {
 	var no *refusal
-	if errors.As(err, &no) {
-		return &sender.Error{Class: no.class, Code: no.code, Detail: no.detail}
+	switch {
+	case errors.As(err, &no):
+		return &sender.Error{Class: no.class, Scope: no.scope(), Code: no.code, Detail: no.detail}
+	case errors.Is(err, expiry.ErrExpired):
+		return expired()
 	}
-	e := &sender.Error{Class: sender.Unavailable}
-	if at == atEnd {
-		e.Class = sender.Unknown
-	}
-	var reply *textproto.Error
-	if errors.As(err, &reply) {
+	r := noReply[at]
+	e := &sender.Error{Class: r.class, Scope: r.scope}
+	if reply, ok := errors.AsType[*textproto.Error](err); ok {
 		status, text := splitReply(reply.Msg)
-		text = hide.clean(text)
-		e.Class = classify(at, reply.Code, status, text)
+		r := classify(at, reply.Code, status, private.words(at, text))
+		e.Class, e.Scope = r.class, r.scope
+		text = private.redact(text)
 		e.Code = strings.TrimSpace(fmt.Sprintf("%03d %s", reply.Code, status))
 		e.Detail = phrases[at]
 		if text != "" {
@@ -217,29 +294,45 @@ func failure(ctx context.Context, at stage, err error, hide hider) *sender.Error
 		return e
 	}
 	var word string
-	e.Code, word = cause(ctx, at, err)
-	e.Detail = phrases[at] + ": " + hide.clean(word)
+	if e.Code, word = cause(ctx, at, err); e.Code == codeCanceled && e.Class != sender.Unknown {
+		e.Scope = sender.ScopeMessage // we ended it ourselves
+	}
+	e.Detail = phrases[at] + ": " + private.redact(word)
 	if e.Class == sender.Unknown {
-		e.Detail = "the server did not say whether it accepted the message: " + hide.clean(word)
+		e.Detail = "the server did not say whether it accepted the message: " + private.redact(word)
 	}
 	return e
 }
 
-// distrust says what is wrong with a certificate, and what to do.
+// scope returns whom our own refusal speaks of: the recipient, if the server can't take
+// the address, or else the connector.
+func (r *refusal) scope() sender.Scope {
+	if r.class == sender.Permanent {
+		return sender.ScopeRecipient
+	}
+	return sender.ScopeConnector
+}
+
+// expired returns the error of a message whose time was over before its end was sent.
+func expired() *sender.Error {
+	return sender.Expired("the code expired before the server had the whole message")
+}
+
+// distrust says what is wrong with a certificate, and what to do about it.
 func distrust(err error) string {
 	var authority x509.UnknownAuthorityError
 	var name x509.HostnameError
 	switch {
 	case errors.As(err, &authority):
-		return "its certificate is signed by nobody that is trusted; a private CA's, or its own, goes into caFile"
+		return "no trusted CA signed its certificate; set caFile to the certificate of a private CA, or to the server's own"
 	case errors.As(err, &name):
-		return "its certificate is for another name; servername says for which it is to be"
+		return "its certificate is for another name; set servername to a name in the certificate"
 	}
 	return err.Error()
 }
 
-// cause names what broke a connection. Errors of the standard library repeat
-// what a server said, and are not shown but where they are our own.
+// cause returns a code and a text for the error that broke a connection. Errors of the
+// standard library can repeat the server's text, so they are shown only if we made them.
 func cause(ctx context.Context, at stage, err error) (code, word string) {
 	var netErr net.Error
 	var untrusted *tls.CertificateVerificationError
@@ -248,7 +341,7 @@ func cause(ctx context.Context, at stage, err error) (code, word string) {
 	var protocol textproto.ProtocolError
 	switch {
 	case errors.Is(ctx.Err(), context.Canceled):
-		return codeCanceled, "it was called off"
+		return codeCanceled, "the send was canceled"
 	case ctx.Err() != nil:
 		return codeTimeout, "no answer came in time"
 	case errors.Is(err, errSlowDNS):
@@ -256,7 +349,7 @@ func cause(ctx context.Context, at stage, err error) (code, word string) {
 	case errors.As(err, &untrusted):
 		return codeTLS, distrust(untrusted.Err)
 	case errors.As(err, &dns):
-		return codeConnect, "its name can't be looked up"
+		return codeConnect, "its name can't be resolved"
 	case errors.As(err, &netErr) && netErr.Timeout():
 		return codeTimeout, "no answer came in time"
 	case errors.Is(err, errTooLong), errors.Is(err, errUnasked):
@@ -270,7 +363,7 @@ func cause(ctx context.Context, at stage, err error) (code, word string) {
 	case at == atConnect:
 		return codeConnect, err.Error()
 	case errors.As(err, &protocol):
-		return codeProtocol, "what it said is no SMTP"
+		return codeProtocol, "its answer is not SMTP"
 	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF), errors.As(err, &op), errors.Is(err, net.ErrClosed):
 		return codeCut, "the connection was cut"
 	}

@@ -13,12 +13,14 @@ import (
 	"sync"
 	"testing"
 
+	"github.com/codeferry/codeferry/internal/testca"
 	"github.com/codeferry/codeferry/messages"
 	"github.com/codeferry/codeferry/sender"
+	"github.com/codeferry/codeferry/sender/internal/sendertest"
 	"github.com/codeferry/codeferry/sender/smtp"
 )
 
-// rsaKey is a key in PEM, made once.
+// rsaKey returns a key in PEM, made once.
 var rsaKey = sync.OnceValue(func() sender.Secret {
 	key, err := rsa.GenerateKey(rand.Reader, 2048)
 	if err != nil {
@@ -37,8 +39,8 @@ func pkcs8(t testing.TB, key any) sender.Secret {
 }
 
 func TestValidate(t *testing.T) {
-	ca := newAuthority(t)
-	cert, key := ca.issue(t, "client")
+	ca := testca.New(t)
+	cert, key := ca.Pair("client")
 	elliptic256, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
 		t.Fatal(err)
@@ -57,6 +59,10 @@ func TestValidate(t *testing.T) {
 		{"host, a URL", func(c *config) { c.Host = "smtp://smtp.example.com" }, []string{"host"}},
 		{"host with a port", func(c *config) { c.Host = "smtp.example.com:25" }, []string{"host"}},
 		{"host, IPv6", func(c *config) { c.Host = "2001:db8::1" }, nil},
+		{"host, international", func(c *config) { c.Host = "smtp.bücher.example" }, nil},
+		{"host, no name", func(c *config) { c.Host = "smtp.bü_cher.example" }, []string{"host"}},
+		{"servername, no name", func(c *config) { c.ServerName = "bü cher.example" }, []string{"servername"}},
+		{"tls.servername, no name", func(c *config) { c.TLS.ServerName = "bü cher.example" }, []string{"tls.servername"}},
 		{"port", func(c *config) { c.Port = 70000 }, []string{"port"}},
 		{"port below 0", func(c *config) { c.Port = -1 }, []string{"port"}},
 		{"no auth", noAuth, nil},
@@ -88,7 +94,7 @@ func TestValidate(t *testing.T) {
 		{"accessUrl", func(c *config) {
 			c.Auth = smtp.Auth{User: "u", AccessToken: sender.NewSecret("t"), AccessURL: "http://tokens.example.com"}
 		}, []string{"auth.accessUrl"}},
-		{"accessUrl, a stand-in", func(c *config) {
+		{"accessUrl, a fake", func(c *config) {
 			c.Auth = smtp.Auth{User: "u", AccessToken: sender.NewSecret("t"), AccessURL: "http://127.0.0.1:1/t"}
 		}, nil},
 		{"expires", func(c *config) { c.Auth = smtp.Auth{User: "u", AccessToken: sender.NewSecret("t"), Expires: -1} }, []string{"auth.expires"}},
@@ -101,6 +107,7 @@ func TestValidate(t *testing.T) {
 		{"fromEmail, two", func(c *config) { c.FromEmail = "a@example.com, b@example.com" }, []string{"fromEmail"}},
 		{"replyTo", func(c *config) { c.ReplyTo = "A <a@example.com>, b@example.com" }, nil},
 		{"replyTo, none", func(c *config) { c.ReplyTo = "nobody" }, []string{"replyTo"}},
+		{"replyTo, a domain that is none", func(c *config) { c.ReplyTo = "a@-ü.example" }, []string{"replyTo"}},
 		{"name", func(c *config) { c.Name = "a b" }, []string{"name"}},
 		{"name, a line break", func(c *config) { c.Name = "a\r\nRSET" }, []string{"name"}},
 		{"localAddress", func(c *config) { c.LocalAddress = "here" }, []string{"localAddress"}},
@@ -109,14 +116,14 @@ func TestValidate(t *testing.T) {
 		{"ignoreTLS on this machine", func(c *config) { c.IgnoreTLS = true }, nil},
 		{"ignoreTLS without credentials", func(c *config) { c.Host, c.IgnoreTLS, c.Auth = "smtp.example.com", true, smtp.Auth{} }, nil},
 		{"ignoreTLS and requireTLS", func(c *config) { c.IgnoreTLS, c.RequireTLS = true, true }, []string{"ignoreTLS"}},
-		{"rejectUnauthorized: true", func(c *config) { c.TLS.RejectUnauthorized = ptr(true) }, nil},
-		{"rejectUnauthorized: false", func(c *config) { c.TLS.RejectUnauthorized = ptr(false) }, []string{"tls.rejectUnauthorized"}},
+		{"rejectUnauthorized: true", func(c *config) { c.TLS.RejectUnauthorized = new(true) }, nil},
+		{"rejectUnauthorized: false", func(c *config) { c.TLS.RejectUnauthorized = new(false) }, []string{"tls.rejectUnauthorized"}},
 		{"an old maxVersion", func(c *config) { c.TLS.MaxVersion = "TLSv1.1" }, []string{"tls.maxVersion"}},
 		{"minVersion above maxVersion", func(c *config) { c.TLS.MinVersion, c.TLS.MaxVersion = "TLSv1.3", "TLSv1.2" }, []string{"tls.minVersion"}},
-		{"caFile", func(c *config) { c.CAFile = sender.TextFile(ca.pem) }, nil},
-		{"caFile, no PEM", func(c *config) { c.CAFile = "ca.pem" }, []string{"caFile"}},
-		{"tls.ca", func(c *config) { c.TLS.CA = smtp.PEM{ca.pem, ca.pem} }, nil},
-		{"tls.ca and caFile", func(c *config) { c.TLS.CA, c.CAFile = smtp.PEM{ca.pem}, sender.TextFile(ca.pem) }, []string{"caFile"}},
+		{"caFile", func(c *config) { c.CAFile = sender.TextFile(string(ca.Root())) }, nil},
+		{"caFile, no PEM", func(c *config) { c.CAFile = "string(ca.Root())" }, []string{"caFile"}},
+		{"tls.ca", func(c *config) { c.TLS.CA = smtp.PEM{string(ca.Root()), string(ca.Root())} }, nil},
+		{"tls.ca and caFile", func(c *config) { c.TLS.CA, c.CAFile = smtp.PEM{string(ca.Root())}, sender.TextFile(string(ca.Root())) }, []string{"caFile"}},
 		{"tls.cert", func(c *config) { c.TLS.Cert, c.TLS.Key = smtp.PEM{string(cert)}, sender.NewSecret(string(key)) }, nil},
 		{"tls.cert without key", func(c *config) { c.TLS.Cert = smtp.PEM{string(cert)} }, []string{"tls.key"}},
 		{"tls.key without cert", func(c *config) { c.TLS.Key = sender.NewSecret(string(key)) }, []string{"tls.cert"}},
@@ -141,6 +148,8 @@ func TestValidate(t *testing.T) {
 		{"a value with a lone CR", header("X-A", "x\ry"), []string{"customHeaders.X-A[0]"}},
 		{"a value with a NUL", header("X-A", "x\x00y"), []string{"customHeaders.X-A[0]"}},
 		{"a value of one long word", header("X-A", strings.Repeat("x", 901)), []string{"customHeaders.X-A[0]"}},
+
+		{"a header's domain that is none", header("Errors-To", "a@-ü.example"), []string{"customHeaders.Errors-To[0]"}},
 
 		{"templates", func(c *config) { c.Templates = c.Templates[1:] }, []string{"templates"}},
 	} {
@@ -170,7 +179,7 @@ func TestValidate(t *testing.T) {
 func TestWarnings(t *testing.T) {
 	for want, change := range map[string]func(*smtp.Config){
 		"":               func(*smtp.Config) {},
-		"secure":         func(c *smtp.Config) { c.Port, c.Secure = 465, ptr(false) },
+		"secure":         func(c *smtp.Config) { c.Port, c.Secure = 465, new(false) },
 		"ignoreTLS":      func(c *smtp.Config) { c.IgnoreTLS = true },
 		"tls.minVersion": func(c *smtp.Config) { c.TLS.MinVersion = "TLSv1" },
 		"fromEmail":      func(c *smtp.Config) { c.FromEmail = "a@localhost" },
@@ -191,9 +200,7 @@ func TestWarnings(t *testing.T) {
 }
 
 func TestChannel(t *testing.T) {
-	if c := good().Channel(); c != messages.Email {
-		t.Error(c)
-	}
+	sendertest.Equal(t, "the channel", good().Channel(), messages.Email)
 }
 
 func TestSplitFrom(t *testing.T) {
@@ -215,23 +222,63 @@ func TestSplitFrom(t *testing.T) {
 
 func TestScalars(t *testing.T) {
 	var v smtp.TLSVersion
-	if v.UnmarshalText([]byte("TLSv1.3")) != nil || v != "TLSv1.3" || v.UnmarshalText([]byte("SSLv3")) == nil {
-		t.Error(v)
+	if err := v.UnmarshalText([]byte("TLSv1.3")); err != nil {
+		t.Error(err)
+	}
+	sendertest.Equal(t, "the version", v, "TLSv1.3")
+	if v.UnmarshalText([]byte("SSLv3")) == nil {
+		t.Error("SSLv3 is read as a version")
 	}
 	var m smtp.Method
-	if m.UnmarshalText([]byte("cram-md5")) != nil || m != "CRAM-MD5" {
-		t.Error(m)
+	if err := m.UnmarshalText([]byte("cram-md5")); err != nil {
+		t.Error(err)
 	}
+	sendertest.Equal(t, "the method", m, "CRAM-MD5")
 	var h smtp.HeaderValues
-	if h.UnmarshalText([]byte("x")) != nil || !slices.Equal(h, smtp.HeaderValues{"x"}) {
-		t.Error(h)
+	if err := h.UnmarshalText([]byte("x")); err != nil {
+		t.Error(err)
+	}
+	if !slices.Equal(h, smtp.HeaderValues{"x"}) {
+		t.Errorf("the header's values are %q, want x alone", h)
 	}
 	var p smtp.PEM
-	if p.UnmarshalText([]byte("x")) != nil || !slices.Equal(p, smtp.PEM{"x"}) {
-		t.Error(p)
+	if err := p.UnmarshalText([]byte("x")); err != nil {
+		t.Error(err)
+	}
+	if !slices.Equal(p, smtp.PEM{"x"}) {
+		t.Errorf("the PEM is %q, want x alone", p)
 	}
 	var k smtp.PrivateKey
-	if k.UnmarshalText([]byte("x")) != nil || k.Key.Reveal() != "x" || strings.Contains(fmt.Sprintf("%+v %#v", k, k), `"x"`) {
-		t.Error(k)
+	if err := k.UnmarshalText([]byte("x")); err != nil {
+		t.Error(err)
+	}
+	sendertest.Equal(t, "the key", k.Key.Reveal(), "x")
+	if text := fmt.Sprintf("%+v %#v", k, k); strings.Contains(text, `"x"`) {
+		t.Errorf("printing shows the key: %s", text)
+	}
+}
+
+// TestServerName: an international name is ASCII in DNS and in certificates.
+func TestServerName(t *testing.T) {
+	const ascii = "smtp.xn--bcher-kva.example"
+	for name, tt := range map[string]struct {
+		change            func(*smtp.Config)
+		host, certificate string
+	}{
+		"ASCII":           {func(c *smtp.Config) { c.Host = "smtp.example.com" }, "smtp.example.com", "smtp.example.com"},
+		"international":   {func(c *smtp.Config) { c.Host = "smtp.bücher.example" }, ascii, ascii},
+		"a servername":    {func(c *smtp.Config) { c.Host, c.ServerName = "127.0.0.1", "smtp.bücher.example" }, "127.0.0.1", ascii},
+		"an IPv6 address": {func(c *smtp.Config) { c.Host = "2001:db8::1" }, "2001:db8::1", "2001:db8::1"},
+	} {
+		c := good()
+		tt.change(c)
+		s, err := c.New()
+		if err != nil {
+			t.Errorf("%s: %v", name, err)
+			continue
+		}
+		if host, certificate := smtp.Server(s); host != tt.host || certificate != tt.certificate {
+			t.Errorf("%s: the connector dials %q and wants a certificate for %q, want %q and %q", name, host, certificate, tt.host, tt.certificate)
+		}
 	}
 }

@@ -1,24 +1,32 @@
 package smtp
 
 import (
+	"io"
 	"net"
 	"time"
 
 	"github.com/codeferry/codeferry/sender"
 )
 
-// SetClock has the connector made of c take its dates from now.
+// SetClock sets the clock of the connector that c makes.
 func SetClock(c *Config, now func() time.Time) { c.now = now }
 
-// MoveAway has a connector take its server for one on another machine.
+// MoveAway makes a connector treat its server as one on another machine.
 func MoveAway(s sender.Sender) {
 	s.(*connector).pool.dialer.near = func(net.Conn) bool { return false }
 }
 
-// Resolve has a connector look its server up by r.
+// Resolve makes a connector resolve its server with r.
 func Resolve(s sender.Sender, r *net.Resolver) { s.(*connector).pool.dialer.resolver = r }
 
-// Idle is how many connections of a connector rest.
+// Server returns the name that a connector dials, and the name that the certificate must
+// have.
+func Server(s sender.Sender) (host, certificate string) {
+	d := s.(*connector).pool.dialer
+	return d.host, d.tls.ServerName
+}
+
+// Idle returns how many connections of a connector are idle.
 func Idle(s sender.Sender) int {
 	p := s.(*connector).pool
 	p.mu.Lock()
@@ -26,7 +34,7 @@ func Idle(s sender.Sender) int {
 	return len(p.idle)
 }
 
-// The insides that tables and fuzzing look at.
+// Internals for tables and fuzz targets.
 var (
 	QueueID    = queueID
 	SplitReply = splitReply
@@ -34,12 +42,12 @@ var (
 	MessageID  = messageID
 )
 
-// Clean is what an error keeps of a server's words.
-func Clean(text string, m *sender.Message, secrets ...string) string {
-	return hider{secrets: secrets, message: m, from: "no-reply@example.com"}.clean(text)
+// Redact returns what an error shows of a server's text.
+func Redact(text string, m *sender.Message, secrets ...string) string {
+	return private{secrets: secrets, message: m, from: "no-reply@example.com"}.redact(text)
 }
 
-// Make puts a mail together as the connector does.
+// Make makes a mail as the connector does.
 func Make(c *Config, m *sender.Message) ([]byte, error) {
 	s, err := c.New()
 	if err != nil {
@@ -50,4 +58,13 @@ func Make(c *Config, m *sender.Message) ([]byte, error) {
 		return nil, invalid
 	}
 	return mailing.data, nil
+}
+
+// Offers returns what a listener reads from a server's reply to EHLO. read gets what the
+// client reads.
+func Offers(answer net.Conn, read func(io.Reader)) map[string][]string {
+	l := &listener{Conn: answer}
+	_, _ = l.Write([]byte("EHLO x\r\n"))
+	read(l)
+	return l.offers()
 }

@@ -9,16 +9,17 @@ import (
 	"testing"
 	"time"
 
+	"github.com/codeferry/codeferry/internal/testca"
 	"github.com/codeferry/codeferry/sender"
 	"github.com/codeferry/codeferry/sender/internal/sendertest"
 	"github.com/codeferry/codeferry/sender/smtp"
 )
 
-// words are all that a client says until its message is accepted, in order; the
-// connection's own first.
+// words are the steps of a client until its message is accepted, in order. The first is
+// the connection's greeting.
 var words = []string{"GREETING", "EHLO", "AUTH", "MAIL", "RCPT", "DATA", "END"}
 
-// after is what a connection that breaks at a word means for a message.
+// after returns the class of an error of a connection that breaks at a step.
 func after(word string) sender.Class {
 	if word == "END" {
 		return sender.Unknown
@@ -44,7 +45,7 @@ func TestCuts(t *testing.T) {
 				_, err := send(t, connector(t, at(srv)))
 				e := sendertest.Want(t, err, after(word))
 				if endless := strings.HasSuffix(name, "end") || name == "an answer of 512 KiB"; endless && !strings.HasSuffix(e.Detail, "the answer has no end") {
-					t.Error(e)
+					t.Errorf("the detail is %q, want it to say that the answer has no end", e.Detail)
 				}
 				sendertest.Hides(t, err, to, code, pass)
 				if n := srv.Count("MAIL"); n > 1 || srv.Connections() != 1 {
@@ -63,7 +64,7 @@ func endless(k *talk, text string) bool {
 	}
 }
 
-// TestSilence: ctx ends whatever is waited for.
+// TestSilence: ctx ends every wait.
 func TestSilence(t *testing.T) {
 	for _, word := range words {
 		t.Run(word, func(t *testing.T) {
@@ -76,14 +77,12 @@ func TestSilence(t *testing.T) {
 			}}})
 			s := connector(t, at(srv))
 			_, err := s.Send(ctx, render(t, s))
-			if e := sendertest.Want(t, err, after(word)); e.Code != "SMTP.Canceled" {
-				t.Error(e)
-			}
+			sendertest.WantCode(t, err, after(word), "SMTP.Canceled")
 		})
 	}
 }
 
-// TestTimeouts: each ends a silence where it bounds it, and Timeout everywhere.
+// TestTimeouts: each time-out ends a silence at its own step, and Timeout at every step.
 func TestTimeouts(t *testing.T) {
 	quiet := func(word string) script {
 		return script{On: map[string]func(*talk, string) bool{word: func(k *talk, _ string) bool { return k.Wait() }}}
@@ -101,14 +100,39 @@ func TestTimeouts(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
 			_, err := send(t, connector(t, at(serve(t, quiet(c.word)), func(c *smtp.Config) { c.Timeout = time.Minute }, c.change)))
-			if e := sendertest.Want(t, err, after(c.word)); e.Code != "SMTP.Timeout" {
-				t.Error(e)
-			}
+			sendertest.WantCode(t, err, after(c.word), "SMTP.Timeout")
 		})
 	}
 }
 
-// TestDNSTimeout bounds the look-up, and nothing after it.
+// TestHalfALine: a line that stalls is reported as a time-out, and one that is cut as a
+// cut. Neither is reported as another protocol.
+func TestHalfALine(t *testing.T) {
+	for _, word := range words {
+		for said, half := range map[string]string{"one digit": "2", "two digits": "25", "many lines": "250-more\r\n25"} {
+			for end, code := range map[string]string{"stalls": "SMTP.Timeout", "is cut": "SMTP.Cut"} {
+				t.Run(word+" "+said+" "+end, func(t *testing.T) {
+					t.Parallel()
+					srv := serve(t, script{On: map[string]func(*talk, string) bool{word: func(k *talk, _ string) bool {
+						_, _ = io.WriteString(k, half)
+						return end == "stalls" && k.Wait()
+					}}})
+					_, err := send(t, connector(t, at(srv, func(c *smtp.Config) {
+						c.Timeout = time.Minute
+						if end == "stalls" {
+							c.GreetingTimeout, c.SocketTimeout = 200, 200
+						}
+					})))
+					if e := sendertest.Want(t, err, after(word)); e.Code != code {
+						t.Errorf("code %q, want %q: %s", e.Code, code, e.Detail)
+					}
+				})
+			}
+		}
+	}
+}
+
+// TestDNSTimeout: dnsTimeout bounds the look-up, and nothing after it.
 func TestDNSTimeout(t *testing.T) {
 	s := connector(t, at(serve(t, script{}), func(c *smtp.Config) { c.Host, c.DNSTimeout, c.Timeout = "smtp.example.com", 100, time.Minute }))
 	smtp.Resolve(s, &net.Resolver{PreferGo: true, Dial: func(ctx context.Context, _, _ string) (net.Conn, error) {
@@ -116,9 +140,8 @@ func TestDNSTimeout(t *testing.T) {
 		return nil, ctx.Err()
 	}})
 	_, err := send(t, s)
-	if e := sendertest.Want(t, err, sender.Unavailable); e.Code != "SMTP.Timeout" || !strings.Contains(e.Detail, "dnsTimeout") {
-		t.Error(e)
-	}
+	e := sendertest.WantCode(t, err, sender.Unavailable, "SMTP.Timeout")
+	sendertest.Holds(t, "the detail", e.Detail, "dnsTimeout")
 	release := make(chan struct{})
 	time.AfterFunc(100*time.Millisecond, func() { close(release) })
 	mustSend(t, connector(t, at(serve(t, script{On: map[string]func(*talk, string) bool{"GREETING": func(k *talk, line string) bool {
@@ -127,15 +150,15 @@ func TestDNSTimeout(t *testing.T) {
 	}}}), func(c *smtp.Config) { c.DNSTimeout, c.ConnectionTimeout = 50, 60000 })))
 }
 
-// huge is a message that no socket buffer takes in at once.
+// huge returns a message that is larger than any socket buffer.
 func huge(t testing.TB, s sender.Sender) *sender.Message {
 	m := render(t, s)
 	m.HTML = strings.Repeat(strings.Repeat("x", 70)+"\n", 80000)
 	return m
 }
 
-// TestWithoutItsEndThereIsNoMessage: a connection that breaks while the message
-// leaves has surely accepted nothing.
+// TestWithoutItsEndThereIsNoMessage: if a connection breaks while the message is being
+// sent, the server has surely accepted nothing.
 func TestWithoutItsEndThereIsNoMessage(t *testing.T) {
 	for name, c := range map[string]struct {
 		body  func(k *talk, cancel func()) bool
@@ -166,15 +189,13 @@ func TestWithoutItsEndThereIsNoMessage(t *testing.T) {
 			srv := serve(t, script{On: map[string]func(*talk, string) bool{"BODY": func(k *talk, _ string) bool { return c.body(k, cancel) }}})
 			s := connector(t, at(srv, func(c *smtp.Config) { c.Timeout = time.Minute }))
 			_, err := s.Send(ctx, huge(t, s))
-			if e := sendertest.Want(t, err, c.class); e.Code != c.code {
-				t.Error(e)
-			}
+			sendertest.WantCode(t, err, c.class, c.code)
 		})
 	}
 }
 
-// TestAnswersToNothing: an answer before its question would be taken for that of
-// the next one, and in the end for a success.
+// TestAnswersToNothing: a reply before its command would count for the next command, and
+// in the end as a success.
 func TestAnswersToNothing(t *testing.T) {
 	for _, word := range []string{"GREETING", "AUTH", "MAIL", "RCPT", "DATA"} {
 		t.Run(word, func(t *testing.T) {
@@ -185,9 +206,8 @@ func TestAnswersToNothing(t *testing.T) {
 			}
 			srv := serve(t, script{Replies: map[string]string{word: reply + "\r\n250 2.0.0 Ok: queued as X"}})
 			receipt, err := send(t, connector(t, at(srv)))
-			if e := sendertest.Want(t, err, sender.Unavailable); e.Code != "SMTP.Protocol" || receipt != (sender.Receipt{}) {
-				t.Error(e, receipt)
-			}
+			sendertest.WantCode(t, err, sender.Unavailable, "SMTP.Protocol")
+			sendertest.Equal(t, "the receipt", receipt, sender.Receipt{})
 		})
 	}
 }
@@ -199,7 +219,7 @@ func TestTheWayThere(t *testing.T) {
 	}
 	closed := l.Addr().(*net.TCPAddr).Port
 	_ = l.Close()
-	ca := newAuthority(t)
+	ca := testca.New(t)
 	for name, c := range map[string]struct {
 		change func(*smtp.Config)
 		code   string
@@ -209,15 +229,13 @@ func TestTheWayThere(t *testing.T) {
 		"not from here": {func(c *smtp.Config) {
 			c.LocalAddress = "192.0.2.1"
 		}, "SMTP.Connect"},
-		"TLS to who speaks none": {func(c *smtp.Config) { c.Secure = ptr(true) }, "SMTP.TLS"},
+		"TLS to who speaks none": {func(c *smtp.Config) { c.Secure = new(true) }, "SMTP.TLS"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			s := connector(t, at(serve(t, script{}), c.change))
 			_, err := send(t, s)
-			if e := sendertest.Want(t, err, sender.Unavailable); e.Code != c.code {
-				t.Error(e)
-			}
+			sendertest.WantCode(t, err, sender.Unavailable, c.code)
 			sendertest.Want(t, check(t.Context(), s), sender.Unavailable)
 		})
 	}
@@ -225,26 +243,22 @@ func TestTheWayThere(t *testing.T) {
 		tls  *tls.Config
 		name string
 	}{
-		"a certificate of nobody": {newAuthority(t).server(t, "127.0.0.1"), ""},
-		"another's certificate":   {ca.server(t, "127.0.0.1"), "smtp.example.com"},
+		"a certificate of nobody": {testca.New(t).Server(false, "127.0.0.1"), ""},
+		"another's certificate":   {ca.Server(false, "127.0.0.1"), "smtp.example.com"},
 	} {
 		for _, implicit := range []bool{true, false} {
 			t.Run(name, func(t *testing.T) {
 				t.Parallel()
 				srv := serve(t, script{TLS: c.tls, Implicit: implicit})
 				s := connector(t, at(srv, func(x *smtp.Config) {
-					x.Secure, x.CAFile, x.ServerName = ptr(implicit), sender.TextFile(ca.pem), c.name
+					x.Secure, x.CAFile, x.ServerName = new(implicit), sender.TextFile(string(ca.Root())), c.name
 				}))
 				_, err := send(t, s)
-				if e := sendertest.Want(t, err, sender.Unavailable); e.Code != "SMTP.TLS" {
-					t.Error(e)
-				}
+				sendertest.WantCode(t, err, sender.Unavailable, "SMTP.TLS")
 				if srv.Count("AUTH")+srv.Count("MAIL") > 0 {
-					t.Error("it went on")
+					t.Error("the client went on after a failed handshake")
 				}
 			})
 		}
 	}
 }
-
-func ptr[T any](v T) *T { return &v }

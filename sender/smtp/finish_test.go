@@ -12,8 +12,8 @@ import (
 	gosmtp "github.com/wneessen/go-mail/smtp"
 )
 
-// brittle is a connection that takes only the first bytes of what is written,
-// once it is told to.
+// brittle is a connection that, once takes is set, takes only the first bytes of what is
+// written.
 type brittle struct {
 	net.Conn
 	takes int // -1 for all
@@ -33,13 +33,13 @@ func (b *brittle) Read(p []byte) (int, error) {
 	return 0, io.EOF
 }
 
-// TestTheFirstByteOfTheEnd tells doubt from a message that has no end.
+// TestTheFirstByteOfTheEnd separates doubt from a message without its end.
 func TestTheFirstByteOfTheEnd(t *testing.T) {
 	for takes, want := range map[int]stage{0: atBody, 1: atEnd, 3: atEnd} {
 		ours, theirs := net.Pipe()
 		var server sync.WaitGroup
 		server.Go(func() {
-			defer theirs.Close()
+			defer func() { _ = theirs.Close() }()
 			r := bufio.NewReader(theirs)
 			_, _ = io.WriteString(theirs, "220 test\r\n")
 			for {

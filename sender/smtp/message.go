@@ -5,54 +5,50 @@ import (
 	"crypto/rand"
 	"crypto/sha256"
 	"encoding/hex"
-	"errors"
 	"net/mail"
 	"strings"
 	"time"
 
 	gomail "github.com/wneessen/go-mail"
-	"golang.org/x/net/idna"
 
 	"github.com/codeferry/codeferry/sender"
+	"github.com/codeferry/codeferry/sender/internal/address"
 )
 
 // maker makes a connector's mails.
 type maker struct {
 	from    string
-	utf8    bool // from is beyond ASCII
 	replyTo []*mail.Address
+	// utf8 names a setting that needs a server with SMTPUTF8; empty for none.
+	utf8    string
 	headers string
 	now     func() time.Time
 }
 
-// mailing is one mail with its envelope.
+// mailing is a mail with its envelope.
 type mailing struct {
 	from, to string // in brackets
-	// utf8 tells that the server must know SMTPUTF8 (RFC 6531).
-	utf8, utf8From bool
-	id             string
-	data           []byte
+	// utf8 is true if the server must support SMTPUTF8 (RFC 6531). utf8Setting is the
+	// setting that needs it; empty if the recipient does.
+	utf8        bool
+	utf8Setting string
+	id          string
+	data        []byte
 }
 
-// make puts a mail together. Its error is an *sender.Error.
+// make makes a mail. Its error is a *sender.Error.
 func (k *maker) make(m *sender.Message) (*mailing, *sender.Error) {
-	to, utf8To, err := envelope(m.To)
+	to, err := address.Bare(m.To)
 	if err != nil {
 		return nil, sender.Invalid("the recipient %v", err)
 	}
 	out := &mailing{
-		from: (&mail.Address{Address: k.from}).String(), to: (&mail.Address{Address: to}).String(),
-		utf8: k.utf8 || utf8To, utf8From: k.utf8, id: messageID(m.ID, k.from),
+		from: (&mail.Address{Address: k.from}).String(), to: to.Mail().String(),
+		utf8: k.utf8 != "" || to.UTF8, utf8Setting: k.utf8, id: messageID(m.ID, k.from),
 	}
 	msg := gomail.NewMsg(gomail.WithNoDefaultUserAgent())
 	msg.SetMessageIDWithValue(strings.Trim(out.id, "<>"))
 	msg.SetDateWithValue(k.now())
-	msg.FromMailAddress(&mail.Address{Name: oneLine(m.FromAlias), Address: k.from})
-	msg.ToMailAddress(&mail.Address{Address: to})
-	if len(k.replyTo) > 0 {
-		msg.ReplyToMailAddress(k.replyTo...)
-	}
-	msg.Subject(oneLine(m.Subject))
 	switch {
 	case m.HTML == "":
 		msg.SetBodyString(gomail.TypeTextPlain, m.Text)
@@ -62,60 +58,64 @@ func (k *maker) make(m *sender.Message) (*mailing, *sender.Error) {
 		msg.SetBodyString(gomail.TypeTextPlain, m.Text)
 		msg.AddAlternativeString(gomail.TypeTextHTML, m.HTML)
 	}
-	var b bytes.Buffer
+	var body bytes.Buffer
+	if _, err := msg.WriteTo(&body); err != nil {
+		return nil, sender.Invalid("the mail can't be written")
+	}
+	var b strings.Builder
 	b.WriteString(k.headers)
 	if !strings.Contains("\r\n"+strings.ToLower(k.headers), "\r\n"+autoSubmitted) {
-		b.WriteString("Auto-Submitted: auto-generated\r\n") // nobody is to answer it by a machine (RFC 3834, 5)
+		b.WriteString("Auto-Submitted: auto-generated\r\n") // machines must not reply to it (RFC 3834, 5)
 	}
-	if _, err := msg.WriteTo(&b); err != nil {
-		return nil, sender.Invalid("the mail can't be put together")
-	}
-	out.data = b.Bytes()
+	k.address(&b, m, to)
+	header, rest, _ := strings.Cut(body.String(), "\r\n\r\n")
+	b.WriteString(strings.Replace(header, "Message-ID:\r\n ", "Message-ID: ", 1)) // go-mail folds a long one before its first word
+	b.WriteString("\r\n\r\n" + rest)
+	out.data = []byte(b.String())
 	return out, nil
+}
+
+// address writes the headers that a mail program shows before a mail is opened. go-mail
+// would begin long ones with an empty line.
+func (k *maker) address(b *strings.Builder, m *sender.Message, to address.Address) {
+	fold(b, "From", addressWords("From", &mail.Address{Name: oneLine(m.FromAlias), Address: k.from}))
+	fold(b, "To", addressWords("To", to.Mail()))
+	replyTo := make([]string, 0, len(k.replyTo))
+	for i, a := range k.replyTo {
+		if i > 0 {
+			replyTo[len(replyTo)-1] += ","
+		}
+		replyTo = append(replyTo, addressWords("Reply-To", a)...)
+	}
+	if len(replyTo) > 0 {
+		fold(b, "Reply-To", replyTo)
+	}
+	fold(b, "Subject", encode("Subject", oneLine(m.Subject)))
 }
 
 const autoSubmitted = "auto-submitted:"
 
-// needsUTF8 is the error where a server lacks SMTPUTF8.
+// needsUTF8 returns the error for a server without SMTPUTF8.
 func (m *mailing) needsUTF8() error {
-	if m.utf8From {
-		return &refusal{sender.Misconfigured, codeNoUTF8, "fromEmail needs a server that knows SMTPUTF8, and this one does not"}
+	if m.utf8Setting != "" {
+		return &refusal{sender.Misconfigured, codeNoUTF8, m.utf8Setting + " needs a server that supports SMTPUTF8, and this one does not"}
 	}
-	return &refusal{sender.Permanent, codeNoUTF8, "the recipient's address needs a server that knows SMTPUTF8, and this one does not"}
-}
-
-// envelope returns an address as the server takes it: its domain in ASCII (RFC
-// 5890). utf8 tells that the part before it is beyond ASCII.
-func envelope(addr string) (out string, utf8 bool, err error) {
-	if !isAddress(addr) {
-		return "", false, errors.New("is no email address")
-	}
-	i := strings.LastIndexByte(addr, '@')
-	local, domain := addr[:i], addr[i+1:]
-	if !isASCII(domain) {
-		if domain, err = idna.Lookup.ToASCII(domain); err != nil {
-			return "", false, errors.New("has a domain that is none")
-		}
-	}
-	return local + "@" + domain, !isASCII(local), nil
-}
-
-func isASCII(s string) bool {
-	return !strings.ContainsFunc(s, func(r rune) bool { return r >= 0x80 })
+	return &refusal{sender.Permanent, codeNoUTF8, "the recipient's address needs a server that supports SMTPUTF8, and this one does not"}
 }
 
 func domainOf(addr string) string { return addr[strings.LastIndexByte(addr, '@')+1:] }
 
-// oneLine makes a header's text of what may have been rendered from anything.
+// oneLine returns a rendered text as one line, for a header.
 func oneLine(s string) string {
 	return strings.Join(strings.Fields(strings.ToValidUTF8(s, "\uFFFD")), " ")
 }
 
-// maxIDText is the longest message id that stands in a Message-ID as it is.
+// maxIDText is the maximum length of a message id that is put into a Message-ID
+// unchanged.
 const maxIDText = 64
 
-// messageID is the same whenever the same message is sent: a mailbox that gets
-// it twice can tell. An id that does not fit there is hashed.
+// messageID returns the same Message-ID each time the same message is sent, so a mailbox
+// that gets it twice can tell. An id that does not fit is hashed.
 func messageID(id, from string) string {
 	switch {
 	case id == "":

@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"net/http"
 	"time"
 
@@ -12,33 +13,36 @@ import (
 	"golang.org/x/oauth2/jwt"
 
 	"github.com/codeferry/codeferry/sender"
+	"github.com/codeferry/codeferry/sender/internal/httpclient"
 )
 
-// googleTokens is where tokens are made by default, and mailScope what a
-// service account asks for: both are nodemailer's defaults, Google's.
+// googleTokens is the default token endpoint, and mailScope the scope that a service
+// account requests. Both are nodemailer's defaults, for Google.
 const (
 	googleTokens = "https://oauth2.googleapis.com/token" //nolint:gosec // an address
 	mailScope    = "https://mail.google.com/"
 )
 
-// tokens hands out access tokens, and renews them, one call at a time.
+// tokens returns access tokens and renews them, one call at a time.
 type tokens struct {
 	auth Auth
 	now  func() time.Time
 	http http.RoundTripper
 
-	lock    chan struct{} // holds one value while somebody looks
+	lock    chan struct{} // holds one value while a caller uses the fields below
 	token   *oauth2.Token
-	refresh string // a server may replace the refresh token by each answer
+	refresh string // each answer can replace the refresh token
 }
 
 func newTokens(a Auth, now func() time.Time) *tokens {
 	t := &tokens{
 		auth: a, now: now, lock: make(chan struct{}, 1), refresh: a.RefreshToken.Reveal(),
 		http: &http.Transport{
-			Proxy:               http.ProxyFromEnvironment,
-			TLSHandshakeTimeout: DefaultTimeout,
-			DisableKeepAlives:   true, // a token lasts an hour
+			Proxy:                  http.ProxyFromEnvironment,
+			OnProxyConnectResponse: httpclient.RefusedByProxy,
+			TLSHandshakeTimeout:    DefaultTimeout,
+			DisableKeepAlives:      true, // a token lasts an hour
+			MaxResponseHeaderBytes: maxAnswer,
 		},
 	}
 	if !a.AccessToken.IsZero() {
@@ -50,12 +54,12 @@ func newTokens(a Auth, now func() time.Time) *tokens {
 	return t
 }
 
-// early is how long before its end a token is renewed.
+// early is how long before its expiry a token is renewed.
 const early = 30 * time.Second
 
-// get returns an access token other than rejected, which a server has refused;
-// a new one where there is none or it has expired. fresh tells that it was made
-// just now.
+// get returns an access token other than rejected, which a server has refused. It
+// requests a new one if there is none or it has expired. fresh reports whether the token
+// is new.
 func (t *tokens) get(ctx context.Context, rejected string) (token string, fresh bool, err *sender.Error) {
 	if !enter(ctx, t.lock) {
 		return "", false, &sender.Error{Class: sender.Unavailable, Code: codeTimeout, Detail: "no access token came in time"}
@@ -77,11 +81,11 @@ func (t *tokens) get(ctx context.Context, rejected string) (token string, fresh 
 
 func (t *tokens) renews() bool { return t.refresh != "" || t.auth.ServiceClient != "" }
 
-// source asks once, with the call's own context.
+// source returns a source that asks once, with the call's own context.
 func (t *tokens) source(ctx context.Context) oauth2.TokenSource {
 	client := &http.Client{
 		Transport: within{ctx, t.http},
-		// A redirect would carry a secret to where nobody asked for it.
+		// A redirect could send a secret to another server.
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 	}
 	ctx = context.WithValue(ctx, oauth2.HTTPClient, client)
@@ -99,7 +103,8 @@ func (t *tokens) source(ctx context.Context) oauth2.TokenSource {
 	}).TokenSource(ctx, &oauth2.Token{RefreshToken: t.refresh})
 }
 
-// within gives each request the call's context: the jwt package sends without.
+// within gives each request the call's context, because the jwt package sends requests
+// without one.
 type within struct {
 	ctx  context.Context //nolint:containedctx // it lives as long as the call
 	next http.RoundTripper
@@ -109,18 +114,25 @@ func (w within) RoundTrip(r *http.Request) (*http.Response, error) {
 	return w.next.RoundTrip(r.WithContext(w.ctx))
 }
 
-// error classes what came in place of a token: no mail has begun. Neither the
-// answer's body nor the request's URL is repeated.
+// error classes the error of a token request. No mail has begun. The error repeats
+// neither the answer's body nor the request's URL.
 func (t *tokens) error(ctx context.Context, err error) *sender.Error {
 	var answer *oauth2.RetrieveError
 	if !errors.As(err, &answer) || answer.Response == nil {
-		e := &sender.Error{Class: sender.Unavailable, Code: codeToken, Detail: "no access token: the server that makes them can't be reached, or its answer can't be read"}
+		e := &sender.Error{Class: sender.Unavailable, Code: codeToken, Detail: "no access token: the token server (auth.accessUrl) can't be reached, or its answer can't be read"}
+		if proxy, ok := errors.AsType[*httpclient.ProxyError](err); ok {
+			e.Detail = "no access token: " + proxy.Error()
+		}
 		if ctx.Err() != nil {
 			e.Code, e.Detail = codeTimeout, "no access token came in time"
 		}
 		return e
 	}
-	e := &sender.Error{Class: sender.AccountDown, Code: codeToken, Detail: "the server that makes access tokens refused: " + answer.Response.Status}
+	status := answer.Response.StatusCode // the text after the status is the server's own
+	e := &sender.Error{
+		Class: sender.AccountDown, Code: codeToken,
+		Detail: fmt.Sprintf("the token server refused: %d %s", status, http.StatusText(status)),
+	}
 	code := answer.ErrorCode
 	if code == "" { // the jwt package leaves it in the body
 		var body struct {
@@ -132,7 +144,7 @@ func (t *tokens) error(ctx context.Context, err error) *sender.Error {
 	if word := oauthWord(code); word != "" {
 		e.Detail += ", " + word
 	}
-	switch status := answer.Response.StatusCode; {
+	switch {
 	case status == http.StatusTooManyRequests:
 		e.Class = sender.Throttled
 	case status >= 500 || status < 400 && code == "" || code == "temporarily_unavailable":
@@ -141,7 +153,7 @@ func (t *tokens) error(ctx context.Context, err error) *sender.Error {
 	return e
 }
 
-// oauthWord keeps of an answer's error what RFC 6749, 5.2 names.
+// oauthWord returns an answer's error code if RFC 6749, 5.2 names it.
 func oauthWord(code string) string {
 	switch code {
 	case "invalid_request", "invalid_client", "invalid_grant", "unauthorized_client", "unsupported_grant_type", "invalid_scope",

@@ -45,7 +45,7 @@ func newIssuer(t testing.TB, answer func(n int, w http.ResponseWriter, r *http.R
 
 func grant(n int, w http.ResponseWriter, _ *http.Request) {
 	w.Header().Set("Content-Type", "application/json")
-	fmt.Fprintf(w, `{"access_token":"token-%d","token_type":"Bearer","expires_in":3600,"refresh_token":"refresh-%d"}`, n, n)
+	_, _ = fmt.Fprintf(w, `{"access_token":"token-%d","token_type":"Bearer","expires_in":3600,"refresh_token":"refresh-%d"}`, n, n)
 }
 
 func (i *issuer) asked() int {
@@ -54,7 +54,7 @@ func (i *issuer) asked() int {
 	return len(i.grants)
 }
 
-// takesTokens is a server's script that takes some access tokens.
+// takesTokens returns the script of a server that accepts some access tokens.
 func takesTokens(tokens ...string) script {
 	return script{Extensions: []string{"AUTH XOAUTH2"}, On: map[string]func(*talk, string) bool{"AUTH": func(k *talk, line string) bool {
 		b, _ := base64.StdEncoding.DecodeString(strings.TrimPrefix(line, "AUTH XOAUTH2 "))
@@ -86,22 +86,19 @@ func TestAccessToken(t *testing.T) {
 	sendertest.Want(t, err, sender.AccountDown)
 	sendertest.Hides(t, err, "the-token", base64.StdEncoding.EncodeToString([]byte("user=u@example.com\x01auth=Bearer the-token\x01\x01")))
 	if srv.Connections() != 1 {
-		t.Error("it was tried again")
+		t.Errorf("%d connections, want 1", srv.Connections())
 	}
 
 	_, err = send(t, connector(t, at(serve(t, takesTokens("the-token")), token, func(c *smtp.Config) { c.Auth.Expires = 1000 })))
-	if e := sendertest.Want(t, err, sender.AccountDown); e.Code != "SMTP.Token" {
-		t.Error(e)
-	}
+	sendertest.WantCode(t, err, sender.AccountDown, "SMTP.Token")
 
 	srv = serve(t, script{Extensions: []string{"AUTH PLAIN"}})
 	_, err = send(t, connector(t, at(srv, token)))
-	if e := sendertest.Want(t, err, sender.Misconfigured); e.Code != "SMTP.NoAuth" || srv.Count("AUTH") > 0 {
-		t.Error(e)
-	}
+	sendertest.WantCode(t, err, sender.Misconfigured, "SMTP.NoAuth")
+	sendertest.Equal(t, "srv.Count(AUTH)", srv.Count("AUTH"), 0)
 }
 
-// TestRefresh: one token is made for all who wait, and used until it ends.
+// TestRefresh: one token is made for all waiting messages, and is used until it expires.
 func TestRefresh(t *testing.T) {
 	i := newIssuer(t, grant)
 	var mu sync.Mutex
@@ -141,7 +138,7 @@ func TestRefresh(t *testing.T) {
 	}
 }
 
-// TestARefusedToken is renewed once, before anything of the message is said.
+// TestARefusedToken is renewed once, before any part of the message is sent.
 func TestARefusedToken(t *testing.T) {
 	stale := func(c *smtp.Config) { c.Auth.AccessToken = sender.NewSecret("stale") }
 	i := newIssuer(t, grant)
@@ -167,7 +164,7 @@ func TestServiceAccount(t *testing.T) {
 	})))
 	parts := strings.Split(i.grants[0]["assertion"], ".")
 	if len(parts) != 3 || i.grants[0]["grant_type"] != "urn:ietf:params:oauth:grant-type:jwt-bearer" {
-		t.Fatal(i.grants)
+		t.Fatalf("the grants are %v, want a JWT with grant_type jwt-bearer", i.grants)
 	}
 	claims, err := base64.RawURLEncoding.DecodeString(parts[1])
 	if err != nil {
@@ -189,6 +186,15 @@ func TestNoToken(t *testing.T) {
 			_, _ = w.Write([]byte(strings.ReplaceAll(body, "FORM", r.PostForm.Encode())))
 		}
 	}
+	// reason repeats the request in the status line.
+	reason := func(_ int, w http.ResponseWriter, r *http.Request) {
+		conn, _, err := http.NewResponseController(w).Hijack()
+		if err != nil {
+			panic(err)
+		}
+		defer func() { _ = conn.Close() }()
+		_, _ = fmt.Fprintf(conn, "HTTP/1.1 401 no %s\r\nContent-Length: 2\r\n\r\n{}", r.PostForm.Encode())
+	}
 	service := func(c *smtp.Config) { c.Auth.ServiceClient, c.Auth.PrivateKey.Key = "service@example.com", rsaKey() }
 	for _, c := range []struct {
 		name   string
@@ -207,6 +213,8 @@ func TestNoToken(t *testing.T) {
 		{"no token", status(200, `{"token_type":"Bearer"}`), nil, sender.Unavailable, "access token"},
 		{"no JSON", status(200, `<html>FORM`), nil, sender.Unavailable, "access token"},
 		{"a 200 that is an error", status(200, `{"error":"invalid_grant"}`), nil, sender.AccountDown, "invalid_grant"},
+		{"a reason of its own", reason, nil, sender.AccountDown, "401 Unauthorized"},
+		{"a reason of its own, of a service", reason, service, sender.AccountDown, "401 Unauthorized"},
 		{"a cut", func(int, http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) }, nil, sender.Unavailable, "access token"},
 		{"a cut, of a service", func(int, http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) }, service, sender.Unavailable, "access token"},
 	} {
@@ -218,9 +226,8 @@ func TestNoToken(t *testing.T) {
 			}
 			srv := serve(t, takesTokens("token-1"))
 			_, err := send(t, connector(t, at(srv, refreshing(i), change)))
-			if e := sendertest.Want(t, err, c.class); !strings.Contains(e.Detail, c.says) {
-				t.Error(e)
-			}
+			e := sendertest.Want(t, err, c.class)
+			sendertest.Holds(t, "the detail", e.Detail, c.says)
 			sendertest.Hides(t, err, "refresh-0", "client-secret", "assertion", to, code)
 			if i.asked() != 1 || srv.Connections() != 0 {
 				t.Errorf("asked %d times, %d connections", i.asked(), srv.Connections())
@@ -229,7 +236,8 @@ func TestNoToken(t *testing.T) {
 	}
 }
 
-// TestATokenThatTakesLong: ctx ends the wait for it, and that for whoever asks.
+// TestATokenThatTakesLong: ctx ends the wait for it, and the wait for another call that
+// asks.
 func TestATokenThatTakesLong(t *testing.T) {
 	for name, change := range map[string]func(*smtp.Config){
 		"refresh": func(*smtp.Config) {},

@@ -15,15 +15,15 @@ type limits struct {
 	idle                  time.Duration
 }
 
-// pool keeps sessions for the next message. Those in use belong to whoever took
-// them; those that rest are closed by their timers, or by close.
+// pool keeps sessions for the next messages. A session in use belongs to the goroutine
+// that took it. Idle sessions are closed by their timers, or by close.
 type pool struct {
 	dialer *dialer
 	limits limits
-	slots  chan struct{} // one value a session in use
+	slots  chan struct{} // one value for each session in use
 
 	mu     sync.Mutex
-	idle   []*session // the last one is the one used last
+	idle   []*session // the last one was used last
 	closed bool
 	timers sync.WaitGroup
 }
@@ -32,14 +32,14 @@ func newPool(d *dialer, l limits) *pool {
 	return &pool{dialer: d, limits: l, slots: make(chan struct{}, l.connections)}
 }
 
-// take returns a session that answers: one that has rested, or a new one. It
-// waits where too many are in use. give must be called with it.
+// take returns a session that answers: an idle one, or a new one. It waits if too many
+// are in use. The caller must return it with give.
 func (p *pool) take(ctx context.Context) (*session, *sender.Error) {
 	if !enter(ctx, p.slots) {
 		if errors.Is(ctx.Err(), context.Canceled) {
-			return nil, &sender.Error{Class: sender.Unavailable, Code: codeCanceled, Detail: "it was called off before there was a connection"}
+			return nil, &sender.Error{Class: sender.Unavailable, Scope: sender.ScopeMessage, Code: codeCanceled, Detail: "the send was canceled before there was a connection"}
 		}
-		return nil, &sender.Error{Class: sender.Throttled, Code: codeBusy, Detail: "all connections to the server were busy (maxConnections)"}
+		return nil, &sender.Error{Class: sender.Throttled, Scope: sender.ScopeConnector, Code: codeBusy, Detail: "all connections to the server were busy (maxConnections)"}
 	}
 	s, err := p.get(ctx)
 	if err != nil {
@@ -49,8 +49,8 @@ func (p *pool) take(ctx context.Context) (*session, *sender.Error) {
 	return s, nil
 }
 
-// enter puts a value into ch, and waits for that while ctx lasts. Where there is
-// room it does not look at ctx.
+// enter puts a value into ch, and waits for room until ctx ends. If there is room, it
+// ignores ctx.
 func enter(ctx context.Context, ch chan<- struct{}) bool {
 	select {
 	case ch <- struct{}{}:
@@ -70,12 +70,26 @@ func (p *pool) get(ctx context.Context) (*session, *sender.Error) {
 		if s.alive(ctx) {
 			return s, nil
 		}
-		s.close() // nothing was said on it that could have been accepted
+		s.close() // nothing was sent on it that could have been accepted
+		if ctx.Err() == nil {
+			p.distrust()
+		}
 	}
 	return p.dialer.open(ctx)
 }
 
-// pop returns the session that was used last; nil where none rests.
+// renew replaces an ended session by a new one, in the same slot. The caller must call
+// give, even after an error.
+func (p *pool) renew(ctx context.Context, s *session) *sender.Error {
+	s.close()
+	fresh, err := p.dialer.open(ctx)
+	if err == nil {
+		*s = *fresh
+	}
+	return err
+}
+
+// pop returns the session that was used last; nil if none is idle.
 func (p *pool) pop() *session {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -90,18 +104,17 @@ func (p *pool) pop() *session {
 	return s
 }
 
-// disarm stops a session's timer. One that has run out finds nothing to close.
+// disarm stops a session's timer. A timer that has already fired finds nothing to close.
 func (p *pool) disarm(s *session) {
 	if s.idle.Stop() {
 		p.timers.Done()
 	}
 }
 
-// maxRSET bounds the question whether a session still lives, so that time is
-// left for another.
+// maxRSET bounds the check that a session is alive, so time is left for a new one.
 const maxRSET = 2 * time.Second
 
-// alive resets a session that has rested, and tells whether it can be used.
+// alive resets an idle session, and reports whether it can be used.
 func (s *session) alive(ctx context.Context) bool {
 	silence := s.wire.silence
 	end, _ := ctx.Deadline() // the connector's time-out, at the latest
@@ -113,7 +126,7 @@ func (s *session) alive(ctx context.Context) bool {
 	return !s.broken
 }
 
-// give takes a session back, to rest or to be closed.
+// give takes a session back. It keeps or closes it.
 func (p *pool) give(s *session) {
 	defer func() { <-p.slots }()
 	if s.broken || s.sent >= p.limits.messages || s.client.Text.R.Buffered() > 0 || !p.rest(s) {
@@ -121,7 +134,7 @@ func (p *pool) give(s *session) {
 	}
 }
 
-// rest is false once the pool is closed.
+// rest keeps a session. It returns false if the pool is closed.
 func (p *pool) rest(s *session) bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -129,6 +142,7 @@ func (p *pool) rest(s *session) bool {
 		return false
 	}
 	p.timers.Add(1)
+	s.rested = true
 	s.idle = time.AfterFunc(p.limits.idle, func() {
 		defer p.timers.Done()
 		if p.remove(s) {
@@ -139,7 +153,8 @@ func (p *pool) rest(s *session) bool {
 	return true
 }
 
-// remove is false where the session is no longer at rest.
+// remove takes an idle session out of the pool. It returns false if the session is no
+// longer idle.
 func (p *pool) remove(s *session) bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -152,18 +167,12 @@ func (p *pool) remove(s *session) bool {
 	return false
 }
 
-// close closes the sessions that rest, and every other one when it is given
-// back.
+// close closes the idle sessions, and every other session when it is given back.
 func (p *pool) close() {
 	p.mu.Lock()
 	p.closed = true
-	resting := p.idle
-	p.idle = nil
-	for _, s := range resting {
-		p.disarm(s)
-	}
 	p.mu.Unlock()
-	for _, s := range resting {
+	for _, s := range p.empty() {
 		s.close()
 	}
 	p.timers.Wait()

@@ -29,12 +29,11 @@ func TestAConnectionCarriesManyMessages(t *testing.T) {
 		}
 	}
 	if n := srv.Count("RSET"); n != 4 { // before all but the first of each connection
-		t.Errorf("%d RSET", n)
+		t.Errorf("%d RSET commands, want 4", n)
 	}
 }
 
-// TestAfterARefusal the connection is used again; after a closing or broken one
-// it is not.
+// TestAfterARefusal the connection is used again, unless the server closes or breaks it.
 func TestAfterARefusal(t *testing.T) {
 	for reply, connections := range map[string]int{"550 5.1.1 no": 1, "450 4.2.0 no": 1, "421 4.3.2 bye": 2, "what?": 2} {
 		var once sync.Once
@@ -48,7 +47,7 @@ func TestAfterARefusal(t *testing.T) {
 		}}})
 		s := connector(t, at(srv))
 		if _, err := send(t, s); err == nil {
-			t.Error("it was sent")
+			t.Error("the refused message counts as sent")
 		}
 		mustSend(t, s)
 		if n := srv.Connections(); n != connections {
@@ -57,7 +56,7 @@ func TestAfterARefusal(t *testing.T) {
 	}
 }
 
-// TestAStaleConnection is found out before the message has begun, and replaced.
+// TestAStaleConnection is noticed before the message begins, and replaced.
 func TestAStaleConnection(t *testing.T) {
 	for name, end := range map[string]func(*talk) bool{
 		"cut":           func(*talk) bool { return false },
@@ -82,7 +81,7 @@ func TestAStaleConnection(t *testing.T) {
 	}
 }
 
-// TestTheServerHasGone: a connection that the server has closed while it rested.
+// TestTheServerHasGone: the server has closed a connection while it was idle.
 func TestTheServerHasGone(t *testing.T) {
 	gone := make(chan struct{})
 	srv := serve(t, script{On: map[string]func(*talk, string) bool{"DATA": func(k *talk, line string) bool {
@@ -129,7 +128,7 @@ func TestClose(t *testing.T) {
 	s := connector(t, at(srv))
 	mustSend(t, s)
 	if n := smtp.Idle(s); n != 1 {
-		t.Fatalf("%d connections at rest", n)
+		t.Fatalf("%d connections are idle", n)
 	}
 	for range 2 {
 		if err := s.(io.Closer).Close(); err != nil {
@@ -137,15 +136,15 @@ func TestClose(t *testing.T) {
 		}
 	}
 	<-quits
-	mustSend(t, s) // nothing is kept any more
+	mustSend(t, s) // no connection is kept any more
 	<-quits
 	if n := smtp.Idle(s); n != 0 {
-		t.Errorf("%d connections at rest", n)
+		t.Errorf("%d connections are idle", n)
 	}
 }
 
-// TestMaxConnections: a message that finds no free connection waits, and its
-// time-out or ctx ends that.
+// TestMaxConnections: a message waits if no connection is free, and its time-out or ctx
+// ends the wait.
 func TestMaxConnections(t *testing.T) {
 	arrived, release := make(chan struct{}), make(chan struct{})
 	srv := serve(t, script{On: map[string]func(*talk, string) bool{"MAIL": func(k *talk, line string) bool {
@@ -166,15 +165,11 @@ func TestMaxConnections(t *testing.T) {
 	ctx, cancel := context.WithTimeout(t.Context(), 0)
 	defer cancel()
 	_, err := s.Send(ctx, m)
-	if e := sendertest.Want(t, err, sender.Throttled); e.Code != "SMTP.Busy" {
-		t.Error(e)
-	}
+	sendertest.WantCode(t, err, sender.Throttled, "SMTP.Busy")
 	ctx, cancel = context.WithCancel(t.Context())
 	cancel()
 	_, err = s.Send(ctx, m)
-	if e := sendertest.Want(t, err, sender.Unavailable); e.Code != "SMTP.Canceled" {
-		t.Error(e)
-	}
+	sendertest.WantCode(t, err, sender.Unavailable, "SMTP.Canceled")
 	second := make(chan error, 1)
 	sends.Go(func() {
 		_, err := s.Send(t.Context(), m)
@@ -194,7 +189,8 @@ func TestMaxConnections(t *testing.T) {
 	}
 }
 
-// TestManyAtOnce is for the race detector.
+// TestManyAtOnce sends more messages than there are connections, while connections open
+// and close.
 func TestManyAtOnce(t *testing.T) {
 	srv := serve(t, script{})
 	s := connector(t, at(srv, func(c *smtp.Config) { c.MaxConnections, c.IdleTimeout = 4, 5*time.Millisecond }))
@@ -211,7 +207,7 @@ func TestManyAtOnce(t *testing.T) {
 	}
 	sends.Wait()
 	if n := len(srv.Mails); n != 160 {
-		t.Errorf("%d mails", n)
+		t.Errorf("%d mails were accepted", n)
 	}
 }
 
@@ -221,10 +217,10 @@ func TestCheck(t *testing.T) {
 	if err := check(t.Context(), s); err != nil {
 		t.Error(err)
 	}
-	if srv.Count("EHLO") != 1 || srv.Count("AUTH") != 1 || srv.Count("QUIT") != 1 || srv.Count("MAIL")+srv.Count("DATA") != 0 {
-		t.Error(srv.Lines())
+	for word, want := range map[string]int{"EHLO": 1, "AUTH": 1, "QUIT": 1, "MAIL": 0, "DATA": 0} {
+		sendertest.Equal(t, "the number of "+word, srv.Count(word), want)
 	}
-	for word, class := range map[string]sender.Class{"GREETING": sender.Unavailable, "EHLO": sender.Unavailable, "AUTH": sender.AccountDown} {
+	for word, class := range map[string]sender.Class{"GREETING": sender.Unavailable, "EHLO": sender.Misconfigured, "AUTH": sender.AccountDown} {
 		srv := serve(t, script{Replies: map[string]string{word: "535 5.7.8 no, " + pass}})
 		err := check(t.Context(), connector(t, at(srv)))
 		sendertest.Want(t, err, class)

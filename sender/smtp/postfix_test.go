@@ -19,22 +19,27 @@ import (
 	"testing"
 	"time"
 
+	"github.com/codeferry/codeferry/internal/freeport"
+	"github.com/codeferry/codeferry/internal/testca"
 	"github.com/codeferry/codeferry/sender"
 	"github.com/codeferry/codeferry/sender/internal/sendertest"
 	"github.com/codeferry/codeferry/sender/smtp"
 )
 
-// postfix is a real Postfix with its own folder and ports, which hands every
-// mail on to a server of the test's.
+// postfix is a real Postfix with its own folder and ports. It passes every mail on to a
+// server of the test.
 type postfix struct {
 	host string
 	port int
-	ca   string
-	next *server
-	log  string
+	// strict is the port that requires a name with a domain, and ends a connection after
+	// two errors. wrapped is the port with TLS from the start.
+	strict, wrapped int
+	ca              string
+	next            *server
+	log             string
 }
 
-// postfixQueue is what Postfix wants to find in its queue directory.
+// postfixQueue are the folders that Postfix needs in its queue directory.
 var postfixQueue = []string{
 	"active", "bounce", "corrupt", "defer", "deferred", "flush", "hold", "incoming", "private", "saved", "trace",
 }
@@ -46,9 +51,9 @@ func startPostfix(t *testing.T) *postfix {
 	saslpasswd := sendertest.Program(t, "saslpasswd2", install)
 	if os.Geteuid() != 0 {
 		if os.Getenv("CI") != "" {
-			t.Fatal("Postfix starts as root alone, and CI is set")
+			t.Fatal("Postfix starts only as root, and CI is set")
 		}
-		t.Skip("Postfix starts as root alone")
+		t.Skip("Postfix starts only as root")
 	}
 	dir := t.TempDir()
 	for up := dir; up != os.TempDir() && up != "/"; up = filepath.Dir(up) {
@@ -67,7 +72,7 @@ func startPostfix(t *testing.T) *postfix {
 	}
 	mkdir("conf", 0o755, 0, 0)
 	mkdir("data", 0o700, owner, -1)
-	mkdir("conf/sasl", 0o755, 0, 0) // where Debian's looks, whatever cyrus_sasl_config_path says
+	mkdir("conf/sasl", 0o755, 0, 0) // Debian's Postfix always looks here, whatever cyrus_sasl_config_path is
 	mkdir("queue", 0o755, 0, 0)
 	mkdir("queue/pid", 0o755, 0, 0)
 	for _, name := range postfixQueue {
@@ -76,9 +81,9 @@ func startPostfix(t *testing.T) *postfix {
 	mkdir("queue/maildrop", 0o730|os.ModeSticky, owner, group)
 	mkdir("queue/public", 0o710|os.ModeSetgid, owner, group)
 
-	ca := newAuthority(t)
-	cert, key := ca.issue(t, "127.0.0.1", "mx.example.test")
-	p := &postfix{host: "127.0.0.1", port: freePort(t), ca: ca.pem, next: serve(t, script{}), log: filepath.Join(dir, "log")}
+	ca := testca.New(t)
+	cert, key := ca.Pair("127.0.0.1", "mx.example.test")
+	p := &postfix{host: "127.0.0.1", port: freePort(t), strict: freePort(t), wrapped: freePort(t), ca: string(ca.Root()), next: serve(t, script{}), log: filepath.Join(dir, "log")}
 	write := func(name, text string) {
 		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o644); err != nil {
 			t.Fatal(err)
@@ -122,6 +127,8 @@ smtpd_relay_restrictions = permit_sasl_authenticated, reject_unauth_destination
 smtpd_client_auth_rate_limit = 0
 `, dir, postfixDaemons(t, postconf), filepath.Dir(postconf), p.next.Host, p.next.Port))
 	write("conf/master.cf", fmt.Sprintf(`%[1]s:%[2]d inet n - n - - smtpd
+%[1]s:%[3]d inet n - n - - smtpd -o smtpd_helo_required=yes -o smtpd_delay_reject=no -o smtpd_helo_restrictions=reject_non_fqdn_helo_hostname -o smtpd_soft_error_limit=1 -o smtpd_hard_error_limit=2 -o smtpd_error_sleep_time=0
+%[1]s:%[4]d inet n - n - - smtpd -o smtpd_tls_wrappermode=yes
 pickup unix n - n 60 1 pickup
 cleanup unix n - n - 0 cleanup
 qmgr unix n - n 300 1 qmgr
@@ -138,7 +145,7 @@ anvil unix - - n - 1 anvil
 scache unix - - n - 1 scache
 proxymap unix - - n - - proxymap
 postlog unix-dgram n - n - 1 postlogd
-`, p.host, p.port))
+`, p.host, p.port, p.strict, p.wrapped))
 	write("conf/sasl/smtpd.conf", fmt.Sprintf("pwcheck_method: auxprop\nauxprop_plugin: sasldb\nsasldb_path: %s/conf/sasl/db\nmech_list: SCRAM-SHA-256 SCRAM-SHA-1 CRAM-MD5 PLAIN LOGIN\n", dir))
 	add := exec.CommandContext(t.Context(), saslpasswd, "-p", "-c", "-f", filepath.Join(dir, "conf/sasl/db"), "-u", "example.com", "u")
 	add.Stdin = strings.NewReader(pass)
@@ -159,10 +166,10 @@ func chmod(t testing.TB, path string, mode os.FileMode) {
 	}
 }
 
-// patience is how long a test waits for what has to come.
+// patience bounds each wait of a test.
 const patience = 20 * time.Second
 
-// account is Postfix's user, and the group of what anybody may hand in.
+// account returns Postfix's user, and the group for local submission.
 func account(t testing.TB) (uid, gid int) {
 	t.Helper()
 	u, err := user.Lookup("postfix")
@@ -189,12 +196,11 @@ func postfixDaemons(t testing.TB, postconf string) string {
 
 func freePort(t testing.TB) int {
 	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
+	ports, err := freeport.Ports(1)
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer l.Close()
-	return l.Addr().(*net.TCPAddr).Port
+	return ports[0]
 }
 
 // run starts the master, and waits until the port takes a connection.
@@ -239,7 +245,7 @@ func (p *postfix) run(t *testing.T, dir, daemons string) {
 	}
 }
 
-// configure has a connector use the Postfix.
+// configure returns a configuration that uses the Postfix.
 func (p *postfix) configure(change func(*smtp.Config)) *smtp.Config {
 	c := good()
 	c.Host, c.Port, c.CAFile, c.RequireTLS = p.host, p.port, sender.TextFile(p.ca), true
@@ -249,14 +255,14 @@ func (p *postfix) configure(change func(*smtp.Config)) *smtp.Config {
 	return c
 }
 
-// arrival waits for what Postfix hands on.
+// arrival waits for the mail that Postfix passes on.
 func (p *postfix) arrival(t testing.TB) mail {
 	t.Helper()
 	select {
 	case m := <-p.next.Mails:
 		return m
 	case <-time.After(patience):
-		t.Fatal("nothing came")
+		t.Fatal("Postfix passed on no mail")
 	}
 	return mail{}
 }
@@ -275,9 +281,10 @@ func TestPostfix(t *testing.T) {
 				t.Fatal(err)
 			}
 			got := p.arrival(t)
-			if !strings.Contains(got.Data, receipt.RequestID) || !strings.Contains(got.Data, "ESMTPSA id "+receipt.ProviderID+"\n") || receipt.ProviderID == "" {
-				t.Errorf("%+v is not in\n%s", receipt, got.Data)
+			if receipt.ProviderID == "" {
+				t.Error("the receipt has no ProviderID")
 			}
+			sendertest.Holds(t, "the mail", got.Data, receipt.RequestID, "ESMTPSA id "+receipt.ProviderID+"\n")
 		})
 	}
 	t.Run("what arrives", func(t *testing.T) {
@@ -289,13 +296,13 @@ func TestPostfix(t *testing.T) {
 		}
 		got := p.arrival(t)
 		if got.From != "MAIL FROM:<no-reply@example.com>" && !strings.HasPrefix(got.From, "MAIL FROM:<no-reply@example.com> ") {
-			t.Error(got.From)
+			t.Errorf("the sender is %q, want no-reply@example.com", got.From)
 		}
 		if strings.Contains(got.From, "SMTPUTF8") {
-			t.Error(got.From)
+			t.Errorf("the mail uses SMTPUTF8: %q", got.From)
 		}
 		if !strings.HasPrefix(got.To, "RCPT TO:<"+to+">") {
-			t.Error(got.To)
+			t.Errorf("the recipient is %q, want %s", got.To, to)
 		}
 		wantMail(t, got.Data, map[string][]string{
 			"From": {"Example 示例 <no-reply@example.com>"}, "To": {"<" + to + ">"}, "Subject": {"SignIn: " + code},
@@ -303,9 +310,7 @@ func TestPostfix(t *testing.T) {
 			"Message-Id": {"<01JDCT0000000000000000000A@example.com>"}, "Auto-Submitted": {"auto-generated"},
 			"X-Many": {"one", "two 二"}, "X-One": {"1"},
 		}, code+" 您的验证码 🚢", `<p title="Ann &#34;&lt;&amp;&gt;&#34; 安">`+code+` 您的验证码 🚢</p>`)
-		if receipt.RequestID != "<01JDCT0000000000000000000A@example.com>" {
-			t.Error(receipt)
-		}
+		sendertest.Equal(t, "the RequestID", receipt.RequestID, "<01JDCT0000000000000000000A@example.com>")
 	})
 	t.Run("many messages over one connection", func(t *testing.T) {
 		before := strings.Count(p.logged(t), ": connect from")
@@ -319,17 +324,14 @@ func TestPostfix(t *testing.T) {
 			seen[receipt.ProviderID] = true
 			p.arrival(t)
 		}
-		if n := strings.Count(p.logged(t), ": connect from") - before; n != 1 || len(seen) != 20 {
-			t.Errorf("%d connections, %d ids", n, len(seen))
-		}
+		sendertest.Equal(t, "the number of connections", strings.Count(p.logged(t), ": connect from")-before, 1)
+		sendertest.Equal(t, "the number of ids", len(seen), 20)
 	})
 	t.Run("a wrong password", func(t *testing.T) {
 		for _, method := range []smtp.Method{"PLAIN", "LOGIN", "CRAM-MD5", "SCRAM-SHA-256"} {
 			s := connector(t, p.configure(func(c *smtp.Config) { c.Auth.Pass, c.AuthMethod = sender.NewSecret("wrong-pass"), method }))
 			_, err := send(t, s)
-			if e := sendertest.Want(t, err, sender.AccountDown); e.Code != "535 5.7.8" {
-				t.Error(e)
-			}
+			sendertest.WantCode(t, err, sender.AccountDown, "535 5.7.8")
 			sendertest.Hides(t, err, "wrong-pass", to, code)
 			sendertest.Want(t, check(t.Context(), s), sender.AccountDown)
 		}
@@ -339,9 +341,7 @@ func TestPostfix(t *testing.T) {
 		m := render(t, s)
 		m.To = "nobody.here@example.com"
 		_, err := s.Send(t.Context(), m)
-		if e := sendertest.Want(t, err, sender.Permanent); e.Code != "550 5.1.1" {
-			t.Error(e)
-		}
+		sendertest.WantCode(t, err, sender.Permanent, "550 5.1.1")
 		sendertest.Hides(t, err, "nobody.here", code)
 		if _, err := send(t, s); err != nil { // over the same connection
 			t.Error(err)
@@ -353,23 +353,73 @@ func TestPostfix(t *testing.T) {
 		m := render(t, s)
 		m.To = "nobody.here@elsewhere.test"
 		_, err := s.Send(t.Context(), m)
-		if e := sendertest.Want(t, err, sender.Misconfigured); e.Code != "554 5.7.1" {
-			t.Error(e)
-		}
+		sendertest.WantCode(t, err, sender.Misconfigured, "554 5.7.1")
 		sendertest.Hides(t, err, "nobody.here")
 	})
 	t.Run("another's sender address", func(t *testing.T) {
 		s := connector(t, p.configure(func(c *smtp.Config) { c.FromEmail = "boss@example.com" }))
 		_, err := send(t, s)
 		if e := sendertest.Want(t, err, sender.Misconfigured); e.Code == "" {
-			t.Error(e)
+			t.Errorf("the error has no code: %v", e)
 		}
 	})
 	t.Run("a certificate of nobody", func(t *testing.T) {
-		s := connector(t, p.configure(func(c *smtp.Config) { c.CAFile = sender.TextFile(newAuthority(t).pem) }))
+		s := connector(t, p.configure(func(c *smtp.Config) { c.CAFile = sender.TextFile(testca.New(t).Root()) }))
 		_, err := send(t, s)
-		if e := sendertest.Want(t, err, sender.Unavailable); e.Code != "SMTP.TLS" || !strings.Contains(e.Detail, "caFile") {
-			t.Error(e)
+		e := sendertest.WantCode(t, err, sender.Unavailable, "SMTP.TLS")
+		sendertest.Holds(t, "the detail", e.Detail, "caFile")
+	})
+	t.Run("an international domain", func(t *testing.T) {
+		s := connector(t, p.configure(func(c *smtp.Config) { c.ReplyTo = "Hilfe für Sie <help@bücher.example>" }))
+		if _, err := send(t, s); err != nil {
+			t.Fatal(err)
+		}
+		if got := p.arrival(t); !strings.Contains(got.Data, "\nReply-To: =?utf-8?q?Hilfe_f=C3=BCr_Sie?= <help@xn--bcher-kva.example>\n") || strings.Contains(got.From, "SMTPUTF8") {
+			t.Errorf("%s\n%s", got.From, got.Data)
+		}
+	})
+	t.Run("the wrong kind of port", func(t *testing.T) {
+		for port, c := range map[int]struct {
+			secure bool
+			advice string
+		}{p.wrapped: {false, "secure: true"}, p.port: {true, "secure: false"}} {
+			s := connector(t, p.configure(func(x *smtp.Config) {
+				x.Port, x.Secure, x.RequireTLS, x.Timeout = port, &c.secure, false, time.Second
+			}))
+			e := sendertest.Want(t, check(t.Context(), s), sender.Unavailable)
+			sendertest.Holds(t, "the advice", e.Advice, c.advice)
+		}
+		s := connector(t, p.configure(func(x *smtp.Config) { x.Port, x.Secure = p.wrapped, new(true) }))
+		if _, err := send(t, s); err != nil {
+			t.Error(err)
+		}
+		p.arrival(t)
+	})
+	t.Run("a name without a domain", func(t *testing.T) {
+		s := connector(t, p.configure(func(c *smtp.Config) { c.Port, c.Name = p.strict, "here" }))
+		_, err := send(t, s)
+		e := sendertest.WantCode(t, err, sender.Misconfigured, "504 5.5.2")
+		sendertest.Holds(t, "the advice", e.Advice, "Set name")
+	})
+	t.Run("a connection with too many errors", func(t *testing.T) {
+		s := connector(t, p.configure(func(c *smtp.Config) { c.Port, c.Name = p.strict, "here.example.com" }))
+		for i := range 6 {
+			m := render(t, s)
+			if i%3 != 0 {
+				m.To = "nobody.here@example.com"
+			}
+			_, err := s.Send(t.Context(), m)
+			if i%3 != 0 {
+				sendertest.Want(t, err, sender.Permanent)
+				continue
+			}
+			if err != nil {
+				t.Errorf("message %d: %v", i, err)
+			}
+			p.arrival(t)
+		}
+		if n := strings.Count(p.logged(t), "too many errors"); n == 0 {
+			t.Error("no connection had too many errors")
 		}
 	})
 	t.Run("another's certificate", func(t *testing.T) {
@@ -393,8 +443,8 @@ func (p *postfix) logged(t testing.TB) string {
 	return string(b)
 }
 
-// wantMail checks a mail of two parts as a mail program reads it. Each header
-// must stand there once a value.
+// wantMail checks a mail of two parts as a mail program reads it. Each header must occur
+// once for each value.
 func wantMail(t testing.TB, data string, headers map[string][]string, text, html string) {
 	t.Helper()
 	m, err := netmail.ReadMessage(strings.NewReader(data))
@@ -415,9 +465,10 @@ func wantMail(t testing.TB, data string, headers map[string][]string, text, html
 		}
 	}
 	kind, params, err := mime.ParseMediaType(m.Header.Get("Content-Type"))
-	if err != nil || kind != "multipart/alternative" {
-		t.Fatalf("%s %v", kind, err)
+	if err != nil {
+		t.Fatal(err)
 	}
+	sendertest.Equal(t, "the type of the mail", kind, "multipart/alternative")
 	parts := multipart.NewReader(m.Body, params["boundary"])
 	for _, want := range []struct{ kind, text string }{{"text/plain; charset=UTF-8", text}, {"text/html; charset=UTF-8", html}} {
 		part, err := parts.NextRawPart()
@@ -428,9 +479,9 @@ func wantMail(t testing.TB, data string, headers map[string][]string, text, html
 		if err != nil {
 			t.Fatal(err)
 		}
-		if part.Header.Get("Content-Type") != want.kind || part.Header.Get("Content-Transfer-Encoding") != "quoted-printable" || string(body) != want.text {
-			t.Errorf("%v\n%q\nwant %q", part.Header, body, want.text)
-		}
+		sendertest.Equal(t, "the type of the part", part.Header.Get("Content-Type"), want.kind)
+		sendertest.Equal(t, "the encoding of the part", part.Header.Get("Content-Transfer-Encoding"), "quoted-printable")
+		sendertest.Equal(t, "the part", string(body), want.text)
 	}
 	if _, err := parts.NextPart(); err != io.EOF {
 		t.Errorf("another part: %v", err)

@@ -5,7 +5,7 @@ import (
 	"strings"
 )
 
-// queued are the ways in which servers name a message that they have accepted.
+// queued match the ways in which servers name an accepted message.
 var queued = []*regexp.Regexp{
 	regexp.MustCompile(`(?i)\bqueued as ([A-Za-z0-9._-]+)`),                // Postfix
 	regexp.MustCompile(`(?i)\bid=([A-Za-z0-9._-]+)`),                       // Exim
@@ -15,11 +15,11 @@ var queued = []*regexp.Regexp{
 	regexp.MustCompile(`(?i)^OK:? ([A-Za-z0-9._-]*[0-9][A-Za-z0-9._-]*)$`), // Amazon SES
 }
 
-// maxQueueID is far more than any server's name for a message.
+// maxQueueID is far longer than any server's ID of a message.
 const maxQueueID = 100
 
-// queueID finds the server's name for a message in its last answer; empty where
-// there is none.
+// queueID returns the server's ID of a message from its last reply; empty if there is
+// none.
 func queueID(answer string) string {
 	_, text := splitReply(answer)
 	text = strings.TrimSpace(text)

@@ -10,6 +10,7 @@ import (
 
 	"github.com/codeferry/codeferry/messages"
 	"github.com/codeferry/codeferry/sender"
+	"github.com/codeferry/codeferry/sender/internal/expiry"
 )
 
 type connector struct {
@@ -19,47 +20,64 @@ type connector struct {
 	timeout time.Duration
 }
 
-// Render fills the template for the message's type in.
+// From returns the address that mail comes from.
+func (c *connector) From() string { return c.maker.from }
+
+// Render fills in the template for the message's type.
 func (c *connector) Render(m *messages.SendCode) (*sender.Message, error) {
 	return c.mails.Render(m)
 }
 
-// Close closes the connections that are open: those in use once they are done.
-// It is safe to send afterwards; nothing is kept open then.
+// Close closes the open connections; those in use are closed when they are done. Sending
+// is still possible afterwards, but keeps no connection open.
 func (c *connector) Close() error {
 	c.pool.close()
 	return nil
 }
 
-// Send says the message to the server, once. A connection that has died while
-// it rested is replaced before the message has begun.
+// Send sends the message to the server, once. If an idle connection turns out to be
+// closed before the message leaves, Send immediately replaces it, once.
 func (c *connector) Send(ctx context.Context, m *sender.Message) (r sender.Receipt, err error) {
 	defer func() {
 		if recover() != nil {
-			r, err = sender.Receipt{}, &sender.Error{Class: sender.Unknown, Code: "SMTP.Panic", Detail: "codeferry failed while it spoke with the server"}
+			r, err = sender.Receipt{}, &sender.Error{Class: sender.Unknown, Scope: sender.ScopeMessage, Code: "SMTP.Panic", Detail: "codeferry panicked during the session with the server"}
 		}
 	}()
 	mail, invalid := c.maker.make(m)
 	if invalid != nil {
 		return sender.Receipt{}, invalid
 	}
+	late := func() bool { return expiry.Over(m.NotAfter, c.maker.now()) }
+	if late() {
+		return sender.Receipt{}, expired()
+	}
 	ctx, cancel := context.WithTimeout(ctx, c.timeout)
 	defer cancel()
-	s, failed := c.pool.take(ctx)
+	early, free := expiry.Bound(ctx, m.NotAfter)
+	defer free()
+	s, failed := c.pool.take(early)
 	if failed != nil {
-		return sender.Receipt{}, failed
+		return sender.Receipt{}, c.opened(early, failed)
 	}
-	whole := false // a session that was left half way is not used again
+	said := false // a session is not used again if codeferry panicked on it
 	defer func() {
-		s.broken = s.broken || !whole
+		s.broken = s.broken || !said
 		c.pool.give(s)
 	}()
-	stop := context.AfterFunc(ctx, s.wire.cut)
-	answer, at, broke := s.deliver(mail)
-	whole = stop()
+	answer, at, broke := s.deliver(ctx, early, mail, late)
+	if s.lost(ctx, at, broke) {
+		c.pool.distrust()
+	}
+	if s.ended(at, broke) && early.Err() == nil {
+		if failed := c.pool.renew(early, s); failed != nil {
+			return sender.Receipt{}, c.opened(early, failed)
+		}
+		answer, at, broke = s.deliver(ctx, early, mail, late)
+	}
+	said = true
 	if broke != nil {
-		hide := hider{secrets: []string{c.pool.dialer.pass.Reveal()}, message: m, from: c.maker.from}
-		e := failure(ctx, at, broke, hide)
+		hidden := private{secrets: []string{c.pool.dialer.pass.Reveal()}, message: m, from: c.maker.from}
+		e := c.pool.dialer.explain(failure(ctx, at, broke, hidden), at, broke)
 		e.RequestID = mail.id
 		return sender.Receipt{}, e
 	}
@@ -67,37 +85,72 @@ func (c *connector) Send(ctx context.Context, m *sender.Message) (r sender.Recei
 	return sender.Receipt{ProviderID: queueID(answer), RequestID: mail.id}, nil
 }
 
-// deliver is one mail transaction (RFC 5321, 3.3). The stage says how far it
-// came.
-func (s *session) deliver(m *mailing) (answer string, at stage, err error) {
+// opened returns the error if there was no session for a message.
+func (*connector) opened(early context.Context, failed *sender.Error) *sender.Error {
+	if expiry.Ended(early) {
+		return expired()
+	}
+	return failed
+}
+
+// ended reports whether a kept session ended, by a 421 or a cut, before any part of the
+// message left. That says nothing about the message or the server: servers end
+// connections that have carried many messages, or were idle for long.
+func (s *session) ended(at stage, broke error) bool {
+	return broke != nil && s.rested && s.broken && at < atBody
+}
+
+// deliver makes one mail transaction (RFC 5321, 3.3). The stage says how far it came.
+// From the first byte of the line that ends the message, the server may have it. Before
+// that byte, early ends the transaction, no later than ctx, and late is checked last.
+// After it, only ctx ends the transaction.
+func (s *session) deliver(ctx, early context.Context, m *mailing, late func() bool) (answer string, at stage, err error) {
+	stop := context.AfterFunc(early, s.wire.cut)
+	body, at, err := s.begin(m)
+	cut := !stop()
+	switch {
+	case expiry.Ended(early), err == nil && late():
+		err = expiry.ErrExpired
+	case err == nil && cut:
+		err = context.Cause(early)
+	}
+	if err != nil {
+		s.broken = s.broken || cut || body != nil // the next command would end half a message
+		return "", at, err
+	}
+	stop = context.AfterFunc(ctx, s.wire.cut)
+	answer, at, err = s.finish(body)
+	s.broken = s.broken || !stop()
+	return answer, at, err
+}
+
+// begin makes a mail transaction (RFC 5321, 3.3) without the line that ends the message.
+// The stage says how far it came.
+func (s *session) begin(m *mailing) (body *gosmtp.DataCloser, at stage, err error) {
 	if m.utf8 {
-		if ok, _ := s.client.Extension("SMTPUTF8"); !ok {
-			return "", atMail, m.needsUTF8()
+		if !s.offers.has("SMTPUTF8") {
+			return nil, atMail, m.needsUTF8()
 		}
 	}
 	s.client.SkipSMTPUTF8(!m.utf8)
 	if err := s.say(func() error { return s.client.Mail(m.from) }); err != nil {
-		return "", atMail, err
+		return nil, atMail, err
 	}
 	if err := s.say(func() error { return s.client.Rcpt(m.to) }); err != nil {
-		return "", atRcpt, err
+		return nil, atRcpt, err
 	}
-	var body *gosmtp.DataCloser
 	err = s.say(func() error {
 		w, err := s.client.Data()
 		body, _ = w.(*gosmtp.DataCloser)
 		return err
 	})
 	if err != nil {
-		return "", atData, err
+		return nil, atData, err
 	}
-	if err := s.write(body, m.data); err != nil {
-		return "", atBody, err
-	}
-	return s.finish(body)
+	return body, atBody, s.write(body, m.data)
 }
 
-// write has the message leave, but for the line that ends it.
+// write sends the message without the line that ends it.
 func (s *session) write(body *gosmtp.DataCloser, data []byte) error {
 	_, err := body.Write(data)
 	if err == nil {
@@ -114,9 +167,9 @@ func (s *session) write(body *gosmtp.DataCloser, data []byte) error {
 	return nil
 }
 
-// lastWord is what a server said before it hung up in the middle of a message,
-// which is better than that it did. Without the end there is no message,
-// whatever it says.
+// lastWord returns what a server replied before it closed the connection in the middle of
+// a message. That says more than the broken connection. Without its end there is no
+// message, whatever the reply.
 func (s *session) lastWord(err error) error {
 	s.wire.silence = farewell
 	s.wire.read = 0
@@ -126,11 +179,11 @@ func (s *session) lastWord(err error) error {
 	return err
 }
 
-// finish writes the line that ends the message, and reads what became of it.
-// From its first byte on, a missing answer is doubt.
+// finish writes the line that ends the message, and reads the reply. From the line's
+// first byte on, a missing reply is doubt.
 func (s *session) finish(body *gosmtp.DataCloser) (answer string, at stage, err error) {
 	before := s.wire.written
-	err = bare(body.Close())
+	err = s.wire.why(bare(body.Close()))
 	var reply *textproto.Error
 	switch isReply := errors.As(err, &reply); {
 	case err == nil:
@@ -146,11 +199,11 @@ func (s *session) finish(body *gosmtp.DataCloser) (answer string, at stage, err 
 	return "", atEnd, err
 }
 
-// Check connects and signs in, and sends nothing.
+// Check connects and signs in, and sends no message.
 func (c *connector) Check(ctx context.Context) (err error) {
 	defer func() {
 		if recover() != nil {
-			err = &sender.Error{Class: sender.Unavailable, Code: "SMTP.Panic", Detail: "codeferry failed while it spoke with the server"}
+			err = &sender.Error{Class: sender.Unavailable, Code: "SMTP.Panic", Detail: "codeferry panicked during the session with the server"}
 		}
 	}()
 	ctx, cancel := context.WithTimeout(ctx, c.timeout)
@@ -163,11 +216,10 @@ func (c *connector) Check(ctx context.Context) (err error) {
 	defer stop()
 	defer s.wire.cut()
 	if err := s.say(s.client.Quit); err != nil {
-		var reply *textproto.Error
-		if errors.As(err, &reply) {
-			return nil // it let us in; how it says goodbye is its own affair
+		if _, ok := errors.AsType[*textproto.Error](err); ok {
+			return nil // signing in succeeded; an error of QUIT does not matter
 		}
-		return failure(ctx, atHello, err, hider{})
+		return failure(ctx, atHello, err, private{})
 	}
 	return nil
 }

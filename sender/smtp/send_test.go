@@ -16,13 +16,13 @@ const (
 	pass = "correct horse battery"
 )
 
-// good is a configuration in which nothing is wrong.
+// good returns a configuration without mistakes.
 func good() *smtp.Config {
 	c := &smtp.Config{
 		Host: "127.0.0.1", Port: 587, FromEmail: "Example 示例 <no-reply@example.com>",
 		Auth: smtp.Auth{User: "u@example.com", Pass: sender.NewSecret(pass)},
 	}
-	for _, t := range messages.RequiredTypes() {
+	for _, t := range sender.RequiredTypes() {
 		c.Templates = append(c.Templates, sender.MailTemplate{
 			UsageType: t, Subject: string(t) + ": {{code}}", Content: `<p title="{{user.name}}">{{code}} 您的验证码 🚢</p>`,
 		})
@@ -30,7 +30,7 @@ func good() *smtp.Config {
 	return c
 }
 
-// at has a configuration send to a server.
+// at returns a configuration that sends to a server.
 func at(s *server, changes ...func(*smtp.Config)) *smtp.Config {
 	c := good()
 	c.Host, c.Port = s.Host, s.Port
@@ -46,7 +46,7 @@ func noAuth(c *smtp.Config) { c.Auth = smtp.Auth{} }
 func connector(t testing.TB, c *smtp.Config) sender.Sender {
 	t.Helper()
 	if problems := c.Validate(); len(problems) > 0 {
-		t.Fatal(problems)
+		t.Fatalf("the configuration is wrong: %v", problems)
 	}
 	s, err := c.New()
 	if err != nil {

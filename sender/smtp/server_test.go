@@ -3,18 +3,18 @@ package smtp_test
 import (
 	"testing"
 
-	"github.com/codeferry/codeferry/internal/standin"
+	fakesmtp "github.com/codeferry/codeferry/internal/fakes/smtp"
 )
 
 type (
-	server = standin.SMTP
-	script = standin.SMTPScript
-	talk   = standin.SMTPTalk
-	mail   = standin.SMTPMail
+	server = fakesmtp.Server
+	script = fakesmtp.Script
+	talk   = fakesmtp.Talk
+	mail   = fakesmtp.Mail
 )
 
 // serve serves until the test ends.
 func serve(t testing.TB, sc script) *server {
 	t.Helper()
-	return standin.ServeSMTP(t, sc)
+	return fakesmtp.Serve(t, sc)
 }

@@ -10,24 +10,25 @@ import (
 	"strings"
 
 	"github.com/codeferry/codeferry/sender"
+	"github.com/codeferry/codeferry/sender/internal/httpclient"
 )
 
-// TLS is Node's options for a TLS connection, as far as they mean something
-// here. The certificate is always verified.
+// TLS holds Node's options for a TLS connection that have an effect here. The certificate
+// is always verified.
 type TLS struct {
-	// ServerName is the name that the certificate must have; it stands above
-	// servername outside.
+	// ServerName is the name that the certificate must have. It overrides
+	// Config.ServerName.
 	ServerName string `yaml:"servername"`
-	// MinVersion and MaxVersion are TLSv1.2 or TLSv1.3. Older ones are known, and
-	// never spoken.
+	// MinVersion and MaxVersion are TLSv1.2 or TLSv1.3. Older versions can be named, but
+	// are never used.
 	MinVersion TLSVersion `yaml:"minVersion"`
 	MaxVersion TLSVersion `yaml:"maxVersion"`
-	// RejectUnauthorized can't be false: see caFile.
+	// RejectUnauthorized can't be false; use caFile instead.
 	RejectUnauthorized *bool `yaml:"rejectUnauthorized"`
-	// CA is the certificates to trust in place of the system's, in PEM: a text or a
-	// list of them. CAFile names a file instead.
+	// CA holds the certificates to trust instead of the system's, in PEM: one text or a
+	// list. caFile names a file instead.
 	CA PEM `yaml:"ca"`
-	// Cert and Key are a client's certificate and its key, in PEM.
+	// Cert and Key are a client certificate and its key, in PEM.
 	Cert PEM           `yaml:"cert"`
 	Key  sender.Secret `yaml:"key"`
 
@@ -57,7 +58,7 @@ type TLS struct {
 	CheckServerIdentityFunc sender.Ignored `yaml:"checkServerIdentity"`
 }
 
-// PEM is a text in PEM, or several in a list.
+// PEM is one text in PEM, or a list of them.
 type PEM []string
 
 // UnmarshalText reads one text.
@@ -73,15 +74,13 @@ type TLSVersion string
 
 // UnmarshalText reads one of Node's names.
 func (v *TLSVersion) UnmarshalText(text []byte) error {
-	switch name := TLSVersion(text); name {
-	case "TLSv1", "TLSv1.1", "TLSv1.2", "TLSv1.3":
-		*v = name
-		return nil
+	if sender.ReadOneOf(v, text, "TLSv1", "TLSv1.1", "TLSv1.2", "TLSv1.3") != nil {
+		return fmt.Errorf("%q is not a version of TLS; it takes TLSv1.2 or TLSv1.3", text) // older versions are never used
 	}
-	return fmt.Errorf("%q is no version; it is TLSv1.2 or TLSv1.3", text)
+	return nil
 }
 
-// old tells whether the version is one that is no longer safe (RFC 8996).
+// old reports whether the version is no longer safe (RFC 8996).
 func (v TLSVersion) old() bool { return v == "TLSv1" || v == "TLSv1.1" }
 
 func (v TLSVersion) number() uint16 {
@@ -96,30 +95,30 @@ func (v TLSVersion) number() uint16 {
 
 func (t *TLS) warnings() (p problems) {
 	if t.MinVersion.old() {
-		p.add("tls.minVersion", "is older than TLS 1.2, which is the oldest that is spoken")
+		p.add("tls.minVersion", "is older than TLS 1.2, the oldest version that codeferry uses")
 	}
 	return p
 }
 
 func (c *Config) validateTLS(p *problems) {
 	if c.IgnoreTLS && c.RequireTLS {
-		p.add("ignoreTLS", "stands beside requireTLS; give one of them")
+		p.add("ignoreTLS", "can't be set together with requireTLS; remove one of them")
 	}
-	if c.IgnoreTLS && !c.secure() && c.Auth.kind() != nobody && !isLocalName(c.Host) {
-		p.add("ignoreTLS", "would send the credentials in the clear; leave it away, or leave auth away")
+	if c.IgnoreTLS && !c.secure() && c.Auth.kind() != nobody && !httpclient.IsThisMachine(c.Host) {
+		p.add("ignoreTLS", "would send the credentials unencrypted; remove it, or remove auth")
 	}
 	t := &c.TLS
 	if t.RejectUnauthorized != nil && !*t.RejectUnauthorized {
-		p.add("tls.rejectUnauthorized", "is false, and would hand credentials and codes to whoever answers; leave it away, and name the server's certificate or its CA's in caFile (PEM), or its name in servername where that is another than host")
+		p.add("tls.rejectUnauthorized", "is false, which would send credentials and codes to any server that answers; remove it. Set caFile (PEM) to the certificate of the server or its CA, and servername to the certificate's name if that is not host")
 	}
 	if t.MaxVersion.old() {
-		p.add("tls.maxVersion", "is older than TLS 1.2, which is the oldest that is spoken")
+		p.add("tls.maxVersion", "is older than TLS 1.2, the oldest version that codeferry uses")
 	}
 	if lo, hi := t.MinVersion.number(), t.MaxVersion.number(); hi != 0 && lo > hi {
 		p.add("tls.minVersion", "is above maxVersion")
 	}
 	if c.CAFile != "" && len(t.CA) > 0 {
-		p.add("caFile", "stands beside tls.ca; give one of them")
+		p.add("caFile", "can't be set together with tls.ca; remove one of them")
 	}
 	for _, ca := range []struct{ path, text string }{{"caFile", string(c.CAFile)}, {"tls.ca", t.CA.text()}} {
 		if ca.text != "" && !x509.NewCertPool().AppendCertsFromPEM([]byte(ca.text)) {
@@ -134,14 +133,14 @@ func (c *Config) validateTLS(p *problems) {
 		p.add("tls.key", "is missing beside tls.cert")
 	default:
 		if _, err := tls.X509KeyPair([]byte(t.Cert.text()), []byte(t.Key.Reveal())); err != nil {
-			p.add("tls.cert", "and tls.key make no pair in PEM; the key must not be encrypted")
+			p.add("tls.cert", "and tls.key are not a pair in PEM; the key must not be encrypted")
 		}
 	}
 }
 
 func (c *Config) tlsConfig() (*tls.Config, error) {
 	out := &tls.Config{
-		ServerName: cmp.Or(c.TLS.ServerName, c.ServerName, c.Host),
+		ServerName: inASCII(cmp.Or(c.TLS.ServerName, c.ServerName, c.Host)),
 		MinVersion: max(tls.VersionTLS12, c.TLS.MinVersion.number()),
 		MaxVersion: c.TLS.MaxVersion.number(),
 	}
@@ -154,20 +153,14 @@ func (c *Config) tlsConfig() (*tls.Config, error) {
 	if len(c.TLS.Cert) > 0 {
 		pair, err := tls.X509KeyPair([]byte(c.TLS.Cert.text()), []byte(c.TLS.Key.Reveal()))
 		if err != nil {
-			return nil, errors.New("tls.cert and tls.key make no pair")
+			return nil, errors.New("tls.cert and tls.key are not a pair")
 		}
 		out.Certificates = []tls.Certificate{pair}
 	}
 	return out, nil
 }
 
-// isLocalName tells whether a host is this machine by its very name.
-func isLocalName(host string) bool {
-	ip := net.ParseIP(host)
-	return strings.EqualFold(host, "localhost") || ip != nil && ip.IsLoopback()
-}
-
-// isLoopback tells whether a connection stays on this machine.
+// isLoopback reports whether a connection stays on this machine.
 func isLoopback(conn net.Conn) bool {
 	a, ok := conn.RemoteAddr().(*net.TCPAddr)
 	return ok && a.IP.IsLoopback()

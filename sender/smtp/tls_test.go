@@ -3,6 +3,7 @@ package smtp_test
 import (
 	"testing"
 
+	"github.com/codeferry/codeferry/internal/testca"
 	"github.com/codeferry/codeferry/sender"
 	"github.com/codeferry/codeferry/sender/internal/sendertest"
 	"github.com/codeferry/codeferry/sender/smtp"
@@ -10,9 +11,9 @@ import (
 
 // TestTLS: secure, ignoreTLS and requireTLS mean what they mean to Logto.
 func TestTLS(t *testing.T) {
-	ca := newAuthority(t)
-	trusted := func(c *smtp.Config) { c.CAFile = sender.TextFile(ca.pem) }
-	speaks := script{TLS: ca.server(t, "127.0.0.1")}
+	ca := testca.New(t)
+	trusted := func(c *smtp.Config) { c.CAFile = sender.TextFile(string(ca.Root())) }
+	speaks := script{TLS: ca.Server(false, "127.0.0.1")}
 	implicit := script{TLS: speaks.TLS, Implicit: true}
 	for _, c := range []struct {
 		name     string
@@ -23,12 +24,12 @@ func TestTLS(t *testing.T) {
 		code     string
 	}{
 		{"where it is offered", speaks, trusted, 1, 0, ""},
-		{"tls.ca does as caFile", speaks, func(c *smtp.Config) { c.TLS.CA = smtp.PEM{ca.pem} }, 1, 0, ""},
+		{"tls.ca does as caFile", speaks, func(c *smtp.Config) { c.TLS.CA = smtp.PEM{string(ca.Root())} }, 1, 0, ""},
 		{"tls.servername", speaks, func(c *smtp.Config) { trusted(c); c.ServerName, c.TLS.ServerName = "other.example.com", "127.0.0.1" }, 1, 0, ""},
 		{"where it is not", script{}, func(*smtp.Config) {}, 0, 0, ""},
 		{"never", speaks, func(c *smtp.Config) { c.IgnoreTLS = true }, 0, 0, ""},
-		{"from the start", implicit, func(c *smtp.Config) { trusted(c); c.Secure = ptr(true) }, 0, 0, ""},
-		{"from the start, required", implicit, func(c *smtp.Config) { trusted(c); c.Secure, c.RequireTLS = ptr(true), true }, 0, 0, ""},
+		{"from the start", implicit, func(c *smtp.Config) { trusted(c); c.Secure = new(true) }, 0, 0, ""},
+		{"from the start, required", implicit, func(c *smtp.Config) { trusted(c); c.Secure, c.RequireTLS = new(true), true }, 0, 0, ""},
 		{"required", speaks, func(c *smtp.Config) { trusted(c); c.RequireTLS = true }, 1, 0, ""},
 		{"required, and not offered", script{}, func(c *smtp.Config) { c.RequireTLS = true }, 0, sender.Misconfigured, "SMTP.NoTLS"},
 		{"refused", script{TLS: speaks.TLS, Replies: map[string]string{"STARTTLS": "454 4.7.0 not now"}}, trusted, 1, sender.Unavailable, "454 4.7.0"},
@@ -43,11 +44,9 @@ func TestTLS(t *testing.T) {
 				t.Error(err)
 			}
 			if c.code != "" {
-				if e := sendertest.Want(t, err, c.class); e.Code != c.code {
-					t.Error(e)
-				}
+				sendertest.WantCode(t, err, c.class, c.code)
 				if srv.Count("AUTH")+srv.Count("MAIL") > 0 {
-					t.Error("it went on")
+					t.Error("the client went on without TLS")
 				}
 			}
 			if n := srv.Count("STARTTLS"); n != c.starttls {
@@ -57,8 +56,8 @@ func TestTLS(t *testing.T) {
 	}
 }
 
-// TestCredentialsNeverInTheClear: whatever the way to sign in, and also where a
-// password would not be said itself.
+// TestCredentialsNeverInTheClear, with every sign-in method, also those that do not send
+// the password itself.
 func TestCredentialsNeverInTheClear(t *testing.T) {
 	for name, change := range map[string]func(*smtp.Config){
 		"PLAIN":   func(*smtp.Config) {},
@@ -71,11 +70,9 @@ func TestCredentialsNeverInTheClear(t *testing.T) {
 			s := connector(t, at(srv, change))
 			smtp.MoveAway(s)
 			_, err := send(t, s)
-			if e := sendertest.Want(t, err, sender.Misconfigured); e.Code != "SMTP.NoTLS" {
-				t.Error(e)
-			}
+			sendertest.WantCode(t, err, sender.Misconfigured, "SMTP.NoTLS")
 			if srv.Count("AUTH")+srv.Count("MAIL") > 0 {
-				t.Error("it went on")
+				t.Error("the client went on without TLS")
 			}
 		})
 	}
@@ -85,9 +82,9 @@ func TestCredentialsNeverInTheClear(t *testing.T) {
 	if _, err := send(t, s); err != nil { // a relay that knows its clients
 		t.Error(err)
 	}
-	ca := newAuthority(t)
-	srv = serve(t, script{TLS: ca.server(t, "127.0.0.1")})
-	s = connector(t, at(srv, func(c *smtp.Config) { c.CAFile = sender.TextFile(ca.pem) }))
+	ca := testca.New(t)
+	srv = serve(t, script{TLS: ca.Server(false, "127.0.0.1")})
+	s = connector(t, at(srv, func(c *smtp.Config) { c.CAFile = sender.TextFile(string(ca.Root())) }))
 	smtp.MoveAway(s)
 	if _, err := send(t, s); err != nil {
 		t.Error(err)

@@ -3,29 +3,40 @@ package smtp
 import (
 	"errors"
 	"net"
+	"net/textproto"
 	"time"
 )
 
-// wire is a connection below TLS and SMTP. It bounds silence and what is read,
-// and knows how much has left: go-mail's client says neither. One goroutine
-// uses it at a time; cut may come from any.
+// wire is a connection below TLS and SMTP. It bounds waits and the amount read, and
+// counts the bytes written, which go-mail's client does not do. One goroutine uses it at
+// a time; any goroutine can call cut.
 type wire struct {
 	net.Conn
-	// silence bounds each read and write; 0 for no bound.
+	// silence bounds each read and write; 0 means no bound.
 	silence time.Duration
-	// read counts since something was last written.
+	// read is the number of bytes read since the last write.
 	read int
-	// written counts what the system has taken.
+	// written is the number of bytes that the system has taken.
 	written int64
+	// failed is the first error of reading.
+	failed error
 }
 
-// maxAnswer bounds what is read in answer to one thing that was said; real
-// answers have a few hundred bytes, and a chain of certificates a few thousand.
+// maxAnswer bounds the reply to one command, in bytes. Real replies have a few hundred
+// bytes, and a chain of certificates a few thousand.
 const maxAnswer = 1 << 18
 
 var errTooLong = errors.New("the answer has no end")
 
 func (w *wire) Read(b []byte) (int, error) {
+	n, err := w.hear(b)
+	if n == 0 && w.failed == nil {
+		w.failed = err
+	}
+	return n, err
+}
+
+func (w *wire) hear(b []byte) (int, error) {
 	if w.read >= maxAnswer {
 		return 0, errTooLong
 	}
@@ -35,6 +46,16 @@ func (w *wire) Read(b []byte) (int, error) {
 	n, err := w.Conn.Read(b[:min(len(b), maxAnswer-w.read)])
 	w.read += n
 	return n, err
+}
+
+// why returns the cause of an error in reading a reply. A parser reports the part of a
+// line that came before a time-out or a cut as an invalid reply.
+func (w *wire) why(err error) error {
+	var protocol textproto.ProtocolError
+	if w.failed != nil && errors.As(err, &protocol) {
+		return w.failed
+	}
+	return err
 }
 
 func (w *wire) Write(b []byte) (int, error) {
@@ -53,5 +74,5 @@ func (w *wire) deadline() time.Time {
 	return time.Now().Add(w.silence)
 }
 
-// cut ends whatever goes on.
+// cut ends all reads and writes.
 func (w *wire) cut() { _ = w.Conn.Close() }

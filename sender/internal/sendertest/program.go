@@ -6,8 +6,8 @@ import (
 	"testing"
 )
 
-// Program returns the path of an installed program. Without it the test fails
-// where CI is set, and is skipped elsewhere; install says how to get it.
+// Program returns the path of an installed program. If it is not installed, the test
+// fails if CI is set, and is skipped otherwise. install says how to install the program.
 func Program(t testing.TB, name, install string) string {
 	t.Helper()
 	path, err := exec.LookPath(name)
@@ -17,8 +17,8 @@ func Program(t testing.TB, name, install string) string {
 	return path
 }
 
-// File returns the installed file that an environment variable names, as Program
-// does for what stands in no PATH.
+// File returns the installed file that an environment variable names. It is like Program,
+// for files that are not in PATH.
 func File(t testing.TB, variable, install string) string {
 	t.Helper()
 	path := os.Getenv(variable)
@@ -26,7 +26,7 @@ func File(t testing.TB, variable, install string) string {
 		without(t, variable+" is not set: "+install)
 	}
 	if _, err := os.Stat(path); err != nil {
-		t.Fatalf("%s: %v", variable, err) // whoever set it meant it
+		t.Fatalf("%s: %v", variable, err) // the variable is set, so the file must exist
 	}
 	return path
 }

@@ -1,0 +1,126 @@
+package main
+
+import (
+	"bytes"
+	"encoding/json"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/codeferry/codeferry/messages"
+	"github.com/codeferry/codeferry/worker/waiting"
+)
+
+// TestStatusOfAnIDThatSeveralMessagesHave: each message has a section with a heading. A single
+// message has no heading.
+func TestStatusOfAnIDThatSeveralMessagesHave(t *testing.T) {
+	t.Parallel()
+	stored := time.Date(2026, 11, 21, 12, 0, 0, 0, time.UTC)
+	sms := messages.Outcome{
+		ID: "login-1", App: "default", Channel: messages.SMS, Type: messages.SignIn, Key: "user-1", Status: messages.StatusDead,
+		Reason: messages.ReasonRejected, Detail: "no such number", To: "+86130****5678", Connector: "aliyun-sms", Attempt: 1,
+		StoredAt: stored, Sequence: 17, At: stored.Add(time.Second),
+	}
+	replay := sms
+	replay.Epoch, replay.Status, replay.Reason, replay.Detail, replay.ProviderID = 1, messages.StatusSent, "", "", "1^0"
+	replay.StoredAt, replay.Sequence, replay.At = stored.Add(time.Minute), 25, stored.Add(time.Minute+time.Second)
+	mail := messages.Outcome{
+		ID: "login-1", App: "default", Channel: messages.Email, Type: messages.SignIn, Status: messages.StatusSent,
+		ProviderID: "2", To: "f***@example.com", Connector: "smtp", Attempt: 1, StoredAt: stored.Add(2 * time.Second), At: stored.Add(3 * time.Second),
+	}
+	local := func(s string) string {
+		at, err := time.Parse(time.RFC3339, s)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return at.Local().Format(localTime)
+	}
+	fill := strings.NewReplacer("T1 ", local("2026-11-21T12:00:00Z")+" ", "T2 ", local("2026-11-21T12:00:01Z")+" ",
+		"T3 ", local("2026-11-21T12:01:00Z")+" ", "T4 ", local("2026-11-21T12:01:01Z")+" ",
+		"T5\n", local("2026-11-21T12:00:02Z")+"\n", "T5 ", local("2026-11-21T12:00:02Z")+" ", "T6 ", local("2026-11-21T12:00:03Z")+" ")
+	retrying := sms
+	retrying.Status, retrying.Reason, retrying.Class, retrying.Code, retrying.Detail = messages.StatusRetrying, "", "throttled", "E-1", "too fast"
+	waits := waiting.Message{ID: "login-1", App: "default", Channel: messages.SMS, Type: messages.SignIn, To: "+86130****5678", Key: "user-1", Sequence: 17, StoredAt: stored, Why: waiting.WhyRetry, Detail: "E-1"}
+	again := waits
+	again.Epoch, again.Sequence, again.StoredAt = 1, replay.Sequence, replay.StoredAt
+	alone := waits
+	alone.Channel, alone.Key, alone.Sequence, alone.StoredAt = messages.Email, "", 18, mail.StoredAt
+	for _, c := range []struct {
+		name     string
+		outcomes []messages.Outcome
+		waits    []waiting.Message
+		want     string
+	}{
+		{"one that waits", []messages.Outcome{retrying}, []waiting.Message{waits}, `T2 login-1 retrying sms SignIn to +86130****5678 by aliyun-sms, attempt 1 (throttled: E-1: too fast)
+T1 login-1 waiting sms SignIn to +86130****5678, app default, key user-1 (retry: E-1)
+`},
+		{"two, and the older one waits", []messages.Outcome{retrying, mail}, []waiting.Message{waits}, `app default, channel sms, type SignIn, key user-1, stored T1 as message 17
+  T2 login-1 retrying sms SignIn to +86130****5678 by aliyun-sms, attempt 1 (throttled: E-1: too fast)
+  T1 login-1 waiting sms SignIn to +86130****5678, app default, key user-1 (retry: E-1)
+
+app default, channel email, type SignIn, stored T5
+  T6 login-1 sent email SignIn to f***@example.com by smtp, attempt 1 (2, 1s after it was stored)
+`},
+		{"a replay waits, and one without an outcome", []messages.Outcome{sms}, []waiting.Message{again, alone}, `app default, channel sms, type SignIn, key user-1, stored T1 as message 17, replayed T3 as message 25
+  T2 login-1 dead sms SignIn to +86130****5678 by aliyun-sms, attempt 1 (rejected: no such number)
+  T3 login-1 waiting sms SignIn to +86130****5678, app default, key user-1, replay 1 (retry: E-1)
+
+app default, channel email, type SignIn, stored T5 as message 18
+  T5 login-1 waiting email SignIn to +86130****5678, app default (retry: E-1)
+`},
+		{"one message and its replay", []messages.Outcome{sms, replay}, nil, `T2 login-1 dead sms SignIn to +86130****5678 by aliyun-sms, attempt 1 (rejected: no such number)
+T4 login-1 sent sms SignIn to +86130****5678 by aliyun-sms, attempt 1, replay 1 (1^0, 1s after it was stored)
+`},
+		{"two messages", []messages.Outcome{sms, mail, replay}, nil, `app default, channel sms, type SignIn, key user-1, stored T1 as message 17, replayed T3 as message 25
+  T2 login-1 dead sms SignIn to +86130****5678 by aliyun-sms, attempt 1 (rejected: no such number)
+  T4 login-1 sent sms SignIn to +86130****5678 by aliyun-sms, attempt 1, replay 1 (1^0, 1s after it was stored)
+
+app default, channel email, type SignIn, stored T5
+  T6 login-1 sent email SignIn to f***@example.com by smtp, attempt 1 (2, 1s after it was stored)
+`},
+	} {
+		var out bytes.Buffer
+		stories, waits := storiesOf(c.outcomes, c.waits)
+		if err := printStories(streams{out: &out}, stories, waits); err != nil {
+			t.Fatal(err)
+		}
+		if want := fill.Replace(c.want); out.String() != want {
+			t.Errorf("%s: got\n%s\nwant\n%s", c.name, out.String(), want)
+		}
+	}
+}
+
+// TestStatusOfANumber: two messages have an id of 26 digits, which looks like one with a time
+// but has none.
+func TestStatusOfANumber(t *testing.T) {
+	t.Parallel()
+	const id = "02061125063310000000000001" // as a ULID its time would be in 2039
+	d := spawnDev(t)
+	js := jetStream(t, d.nats)
+	for subject, to := range map[string]string{"sms.SignIn.u1": "+8613012345678", "email.SignIn.u1": "foo@example.com"} {
+		body, err := json.Marshal(map[string]any{"id": id, "to": to, "type": "SignIn", "payload": map[string]string{"code": "123456"}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := js.Publish(t.Context(), "codeferry.send.default."+subject, body); err != nil {
+			t.Fatal(err)
+		}
+	}
+	d.find(id + " sent sms")
+	d.find(id + " sent email")
+	var r result
+	waitUntil(t, "both outcomes are stored", func() bool {
+		r = call(t, "status", "--nats", d.nats, id)
+		return strings.Count(r.out, id+" sent ") == 2
+	})
+	if r.status != 0 || strings.Count(r.out, "app default, channel ") != 2 {
+		t.Errorf("exit status %d, want 0, and a heading for each of the 2 messages: %s", r.status, r.out)
+	}
+	r = call(t, "status", "--json", "--nats", d.nats, id).want(t, 0)
+	if got := ids(t, r.out); len(got) != 2 || got[0] != id || got[1] != id {
+		t.Errorf("--json prints %d objects, want 2: %s", len(got), r.out)
+	}
+	if r := call(t, "status", "--nats", d.nats, id+"1"); r.status != exitFailed {
+		t.Errorf("another id: exit status %d, want %d: %s", r.status, exitFailed, r.out)
+	}
+}

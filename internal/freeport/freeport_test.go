@@ -1,0 +1,31 @@
+package freeport_test
+
+import (
+	"net"
+	"testing"
+
+	"github.com/codeferry/codeferry/internal/freeport"
+)
+
+func TestPorts(t *testing.T) {
+	ports, err := freeport.Ports(20)
+	if err != nil {
+		t.Fatal(err)
+	}
+	seen := make(map[int]bool)
+	for _, port := range ports {
+		if seen[port] {
+			t.Errorf("%d was returned twice", port)
+		}
+		seen[port] = true
+		if port >= 32_768 {
+			t.Errorf("%d may be given to an outgoing connection", port)
+		}
+		l, err := net.Listen("tcp", freeport.Addr(port))
+		if err != nil {
+			t.Errorf("%d is not free: %v", port, err)
+			continue
+		}
+		_ = l.Close() // there are no connections
+	}
+}

@@ -1,0 +1,7 @@
+package io.nats.client;
+
+public final class JetStreamApiException extends Exception {
+  JetStreamApiException(String description) {
+    super(description);
+  }
+}

@@ -1,0 +1,9 @@
+import asyncio
+
+
+class Error(Exception):
+    pass
+
+
+class TimeoutError(Error, asyncio.TimeoutError):
+    pass

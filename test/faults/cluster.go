@@ -1,0 +1,100 @@
+package faults
+
+import (
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"github.com/codeferry/codeferry/internal/freeport"
+)
+
+// cluster holds the nats-servers of a plan and their addresses.
+type cluster struct {
+	servers []*process
+	// configs are the servers' configurations, without their users.
+	configs []string
+	// addrs are the servers' hosts and ports, url is the plan's URL for all of them.
+	addrs []string
+	url   string
+}
+
+// urlOf is the URL of servers at addresses, for a user; an empty user is left out.
+func urlOf(user, password string, addrs []string) string {
+	scheme := "nats://"
+	if user != "" {
+		scheme += user + ":" + password + "@"
+	}
+	return scheme + strings.Join(addrs, ","+scheme)
+}
+
+func newCluster(p Plan, dir string, log io.Writer) (*cluster, error) {
+	n := map[Broker]int{R1: 1, R3: 3, Embedded: 1}[p.Broker]
+	ports, err := freeport.Ports(2 * n)
+	if err != nil {
+		return nil, err
+	}
+	c := &cluster{}
+	routes := make([]string, n)
+	for i := range n {
+		c.addrs = append(c.addrs, fmt.Sprintf("127.0.0.1:%d", ports[i]))
+		routes[i] = fmt.Sprintf("nats-route://127.0.0.1:%d", ports[n+i])
+	}
+	if p.Broker == Embedded {
+		c.url = urlOf("", "", c.addrs)
+		return c, nil // the server runs in the worker
+	}
+	c.url = urlOf(planUser, planPassword, c.addrs)
+	limit := ""
+	if p.Times[FullStore] > 0 {
+		limit = fmt.Sprintf(", max_file_store: %d", storeSize)
+	}
+	for i := range n {
+		name := filepath.Join(dir, fmt.Sprintf("n%d", i))
+		config := fmt.Sprintf("server_name: n%d\nlisten: %q\njetstream {store_dir: %q%s}\n", i, c.addrs[i], name, limit)
+		if n > 1 { // no_advertise: otherwise a worker would learn addresses that bypass its relay
+			config += fmt.Sprintf("cluster {name: faults, listen: \"127.0.0.1:%d\", no_advertise: true, routes: [%s]}\n", ports[n+i], strings.Join(routes, ", "))
+		}
+		c.configs = append(c.configs, config)
+		c.servers = append(c.servers, &process{role: "nats", args: []string{name + ".conf"}, log: log})
+	}
+	if err := c.configure(firstPassword); err != nil {
+		return nil, err
+	}
+	for _, s := range c.servers {
+		if err := s.start(); err != nil {
+			c.kill()
+			return nil, err
+		}
+	}
+	return c, nil
+}
+
+// configure writes the servers' configurations, with the workers' password.
+func (c *cluster) configure(password string) error {
+	for i, s := range c.servers {
+		users := fmt.Sprintf("authorization {users: [{user: %q, password: %q}, {user: %q, password: %q}]}\n", planUser, planPassword, workerUser, password)
+		if err := os.WriteFile(s.args[0], []byte(c.configs[i]+users), 0o600); err != nil {
+			return fmt.Errorf("configure a nats-server: %w", err)
+		}
+	}
+	return nil
+}
+
+// admit gives the workers another password.
+func (c *cluster) admit(password string) error {
+	if err := c.configure(password); err != nil {
+		return err
+	}
+	for _, s := range c.servers {
+		s.reload() // a stopped server reads it when it starts
+	}
+	return nil
+}
+
+func (c *cluster) kill() {
+	for _, p := range c.servers {
+		p.kill()
+	}
+}

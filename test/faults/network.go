@@ -1,0 +1,77 @@
+package faults
+
+import (
+	"context"
+	"time"
+
+	"github.com/codeferry/codeferry/internal/fakes/relay"
+)
+
+// The faults of the network.
+const (
+	// WorkerCut cuts a worker off from NATS for longer than AckWait: its connections are
+	// closed, or silently pass nothing.
+	WorkerCut Kind = "worker cuts"
+	// Forgotten makes the network forget a worker's connections to the providers, as a NAT
+	// does when it fails over: they silently pass nothing any more, and new ones work.
+	Forgotten Kind = "forgotten connections"
+)
+
+// forgottenRecovery is the longest time until a code is sent whose connection was forgotten: a
+// request's time-out, the question and the next attempt, each on a new connection, and the wait
+// for a slot.
+const forgottenRecovery = 15 * time.Second
+
+var networkFaults = []fault{
+	{
+		kind: WorkerCut, moments: forAckWait(WorkerCut), doubts: 1,
+		fits: func(p Plan) bool { return p.Broker != Embedded }, // its server is in its process
+		begin: func(_ context.Context, r *run, i int, m moment) (func() error, error) {
+			which, state, how := m.which%len(r.ways), relay.Shut, "cut off"
+			if (i+int(r.plan.Seed))%2 == 0 {
+				state, how = relay.Held, "cut off without a word"
+			}
+			over := r.diary.begin(time.Now(), WorkerCut, "worker %d %s", which, how)
+			r.ways[which].set(state)
+			return func() error { r.ways[which].set(relay.Open); over(); return nil }, nil
+		},
+	},
+	{
+		kind: Forgotten, moments: withAftermath(Forgotten), doubts: 1, recovers: forgottenRecovery,
+		begin: func(_ context.Context, r *run, _ int, m moment) (func() error, error) {
+			which := m.which % len(r.workers)
+			over := r.diary.begin(time.Now(), Forgotten, "worker %d's connections to the providers forgotten", which)
+			r.provider.forget(which)
+			return func() error { over(); return nil }, nil
+		},
+	},
+}
+
+// way holds a worker's relays: one to each server.
+type way []*relay.Relay
+
+// newWay opens relays to servers.
+func newWay(servers []string) (way, error) {
+	var w way
+	for _, s := range servers {
+		r, err := relay.New(s)
+		if err != nil {
+			w.end()
+			return nil, err
+		}
+		w = append(w, r)
+	}
+	return w, nil
+}
+
+func (w way) set(s relay.State) {
+	for _, r := range w {
+		r.Set(s)
+	}
+}
+
+func (w way) end() {
+	for _, r := range w {
+		r.Close()
+	}
+}

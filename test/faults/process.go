@@ -1,0 +1,160 @@
+package faults
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"os/signal"
+	"sync"
+	"syscall"
+	"time"
+
+	"github.com/rs/zerolog"
+
+	"github.com/codeferry/codeferry/config"
+	"github.com/codeferry/codeferry/internal/natstest"
+	"github.com/codeferry/codeferry/internal/service"
+)
+
+// role is the environment variable with the role of a process that the tests start.
+const role = "CODEFERRY_FAULTS_ROLE"
+
+// Main has to be called first in every program that runs a plan. In a process that was started
+// as a worker or a nats-server it runs that, and does not return.
+func Main() {
+	var err error
+	switch os.Getenv(role) {
+	case "":
+		return
+	case "worker":
+		err = worker(os.Args[1], os.Args[2])
+	case "nats":
+		err = natstest.Run(os.Args[1])
+	}
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(1)
+	}
+	os.Exit(0)
+}
+
+// worker runs a worker with a configuration and a clock that is ahead by skew; a negative skew
+// is behind.
+func worker(file, skew string) error {
+	ahead, err := time.ParseDuration(skew)
+	if err != nil {
+		return err
+	}
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	source := config.NewSource(file, config.Env{})
+	cfg, err := source.Load()
+	if err != nil {
+		return err
+	}
+	return service.Run(ctx, service.Options{
+		Config: cfg, Log: zerolog.New(os.Stderr).With().Timestamp().Logger(), AckWait: ackWait,
+		Now:    func() time.Time { return time.Now().Add(ahead) },
+		Reload: &service.Reload{Load: source.Load, Changed: source.Changed},
+	})
+}
+
+// process can be killed and started again, or stopped and continued. Several goroutines can
+// call its methods at once.
+type process struct {
+	role string
+	args []string
+	log  io.Writer
+
+	mu     sync.Mutex
+	cmd    *exec.Cmd
+	frozen bool
+}
+
+// start starts the process, unless it runs.
+func (p *process) start() error {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.cmd != nil {
+		return nil
+	}
+	self, err := os.Executable()
+	if err != nil {
+		return fmt.Errorf("start a %s: %w", p.role, err)
+	}
+	cmd := exec.Command(self, p.args...) //nolint:gosec,noctx // itself; it ends by kill
+	cmd.Env = append(os.Environ(), role+"="+p.role)
+	cmd.Stdout, cmd.Stderr = p.log, p.log
+	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
+	if err := cmd.Start(); err != nil {
+		return fmt.Errorf("start a %s: %w", p.role, err)
+	}
+	p.cmd = cmd
+	return nil
+}
+
+// kill ends the process as a power failure would, and waits for its end; false if it does not
+// run, or is frozen.
+func (p *process) kill() bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.frozen {
+		return false
+	}
+	return p.end(syscall.SIGKILL)
+}
+
+// stop ends the process as an orchestrator would, and waits for its end: with SIGTERM, and
+// after a grace with SIGKILL.
+func (p *process) stop(grace time.Duration) {
+	p.thaw() // a frozen process does not get the signal
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.cmd == nil {
+		return
+	}
+	impatient := time.AfterFunc(grace, func() { _ = p.cmd.Process.Kill() }) // it may just have ended
+	defer impatient.Stop()
+	p.end(syscall.SIGTERM)
+}
+
+// end ends the process by a signal; false if it does not run. p.mu has to be held.
+func (p *process) end(sig os.Signal) bool {
+	if p.cmd == nil {
+		return false
+	}
+	_ = p.cmd.Process.Signal(sig) // it may have ended by itself, which the wait shows
+	_ = p.cmd.Wait()
+	p.cmd = nil
+	return true
+}
+
+// freeze suspends the process, as happens on a machine that is moved or out of memory; false
+// if it does not run.
+func (p *process) freeze() bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.frozen = p.cmd != nil && p.cmd.Process.Signal(syscall.SIGSTOP) == nil
+	return p.frozen
+}
+
+// thaw continues the process.
+func (p *process) thaw() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.frozen {
+		_ = p.cmd.Process.Signal(syscall.SIGCONT) // it can't have ended
+		p.frozen = false
+	}
+}
+
+// reload makes the process read its configuration again, if it runs.
+func (p *process) reload() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.cmd != nil {
+		_ = p.cmd.Process.Signal(syscall.SIGHUP) // it can't have ended
+	}
+}

@@ -1,0 +1,289 @@
+package faults
+
+import (
+	"context"
+	"encoding/json"
+	"flag"
+	"fmt"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/nats-io/nats.go"
+
+	fakealiyun "github.com/codeferry/codeferry/internal/fakes/aliyun"
+	"github.com/codeferry/codeferry/internal/syncbuf"
+	"github.com/codeferry/codeferry/messages"
+	"github.com/codeferry/codeferry/messages/wire"
+)
+
+func long() bool { return flag.Lookup("faults.long").Value.String() == "true" }
+
+// showLog logs the end of a run's log if the test fails. Call it before the cleanup that ends
+// the run, so that it shows everything that the processes write.
+func showLog(t *testing.T, log *syncbuf.Buffer) {
+	t.Cleanup(func() {
+		if t.Failed() {
+			text := log.String()
+			t.Log(text[max(0, len(text)-8000):])
+		}
+	})
+}
+
+// scenario starts workers over one nats-server.
+func scenario(t *testing.T, workers int, tune ...string) *run {
+	t.Helper()
+	var log syncbuf.Buffer
+	r := newRun(Plan{Seed: 1, Broker: R1, Workers: workers, Slots: 16, Messages: 1000}, t.TempDir(), &log)
+	showLog(t, &log)
+	t.Cleanup(r.end)
+	r.tune = strings.NewReplacer(tune...)
+	if err := r.start(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	return r
+}
+
+// outcomes collects every outcome from now on. An outcome arrives some time after it was
+// published, so wait for the number with arrived.
+func (r *run) outcomes(t *testing.T) func() []messages.Outcome {
+	t.Helper()
+	var mu sync.Mutex
+	var all []messages.Outcome
+	if _, err := r.nc.Subscribe(wire.OutcomeSubject("*", "*", "*"), func(m *nats.Msg) {
+		var o messages.Outcome
+		if err := json.Unmarshal(m.Data, &o); err != nil {
+			t.Error(err)
+		}
+		mu.Lock()
+		defer mu.Unlock()
+		all = append(all, o)
+	}); err != nil {
+		t.Fatal(err)
+	}
+	if err := r.nc.Flush(); err != nil {
+		t.Fatal(err)
+	}
+	return func() []messages.Outcome {
+		mu.Lock()
+		defer mu.Unlock()
+		return slices.Clone(all)
+	}
+}
+
+// arrived waits until n outcomes are collected.
+func arrived(t *testing.T, outcomes func() []messages.Outcome, n int) {
+	t.Helper()
+	if err := within(t.Context(), 10*time.Second, "collect the outcomes", func(context.Context) error {
+		if got := len(outcomes()); got < n {
+			return fmt.Errorf("%d of %d arrived", got, n)
+		}
+		return nil
+	}); err != nil {
+		t.Error(err)
+	}
+}
+
+// flow publishes n codes of a channel at a rate.
+func (r *run) flow(ctx context.Context, t *testing.T, c messages.Channel, n, rate int) {
+	t.Helper()
+	p, err := messages.NewPublisher(r.nc, messages.PublisherOptions{})
+	if err != nil {
+		t.Error(err)
+		return
+	}
+	tick := time.NewTicker(time.Second / time.Duration(rate))
+	defer tick.Stop()
+	for i := range n {
+		<-tick.C
+		to := fmt.Sprintf("13%09d", i)
+		if c == messages.Email {
+			to = fmt.Sprintf("u%d@example.com", i)
+		}
+		if _, err := p.PublishAsync(messages.Subject{Channel: c, Key: fmt.Sprintf("k%d", i)},
+			&messages.SendCode{ID: fmt.Sprintf("%s-%d", c, i), To: to, Type: messages.SignIn, Payload: messages.Payload{"code": "123456"}}); err != nil && ctx.Err() == nil {
+			t.Error(err)
+		}
+	}
+}
+
+func (r *run) drained(t *testing.T, d time.Duration) {
+	t.Helper()
+	if err := r.settle(t.Context(), d); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// TestRollingRestart stops three workers, one after the other, while codes come in: no code is
+// in doubt or sent twice, and the flow never stops for long.
+func TestRollingRestart(t *testing.T) {
+	if !long() {
+		t.Parallel()
+	}
+	r := scenario(t, 3)
+	outcomes := r.outcomes(t)
+	seconds := 8
+	if long() {
+		seconds = 60
+	}
+	var wg sync.WaitGroup
+	wg.Go(func() { r.flow(t.Context(), t, messages.SMS, 100*seconds, 100) })
+	for i := range 3 {
+		part := (i + 1) * 100 * seconds / 5
+		if err := within(t.Context(), time.Minute, "send the next part", func(context.Context) error {
+			if n := len(outcomes()); n < part {
+				return fmt.Errorf("%d of %d sent", n, part)
+			}
+			return nil
+		}); err != nil {
+			t.Fatal(err)
+		}
+		r.workers[i].stop(time.Minute)
+		if err := r.workers[i].start(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	wg.Wait()
+	r.drained(t, time.Minute)
+	arrived(t, outcomes, 100*seconds)
+	var sent []time.Time
+	for _, o := range outcomes() {
+		if o.Status != messages.StatusSent {
+			t.Errorf("an outcome is %+v, want sent", o)
+		}
+		sent = append(sent, o.At)
+	}
+	if got := r.provider.box.Requests()["SendSms"]; got != 100*seconds || len(sent) != 100*seconds {
+		t.Errorf("%d requests and %d outcomes for %d codes", got, len(sent), 100*seconds)
+	}
+	if got := r.provider.box.Requests()["QuerySendDetails"]; got > 0 {
+		t.Errorf("%d doubts", got)
+	}
+	slices.SortFunc(sent, time.Time.Compare)
+	gap := time.Duration(0)
+	for i := 1; i < len(sent); i++ {
+		gap = max(gap, sent[i].Sub(sent[i-1]))
+	}
+	t.Logf("%d codes over a rolling restart of three workers; the longest gap was %v", len(sent), gap)
+	if gap > time.Second {
+		t.Errorf("the flow stopped for %v", gap)
+	}
+}
+
+// TestOneChannelsTroubleIsItsOwn lets a fifth of the SMS hang until the time-out, and measures
+// how long mails take.
+func TestOneChannelsTroubleIsItsOwn(t *testing.T) {
+	if !long() { // only a long run compares times
+		t.Parallel()
+	}
+	n, rate, hang := 400, 100, "1s"
+	if long() {
+		n, rate, hang = 3000, 100, "10s"
+	}
+	p99 := func(trouble bool) time.Duration {
+		r := scenario(t, 1, "timeout: 1s", "timeout: "+hang)
+		if trouble {
+			r.provider.hangs = 5
+		}
+		outcomes := r.outcomes(t)
+		var wg sync.WaitGroup
+		wg.Go(func() { r.flow(t.Context(), t, messages.SMS, n/4, rate/4) })
+		wg.Go(func() { r.flow(t.Context(), t, messages.Email, n, rate) })
+		wg.Wait()
+		var took []time.Duration
+		if err := within(t.Context(), time.Minute, "send every mail", func(context.Context) error {
+			took = nil
+			for _, o := range outcomes() {
+				if o.Channel == messages.Email && o.Status == messages.StatusSent {
+					took = append(took, o.At.Sub(o.StoredAt))
+				}
+			}
+			if len(took) < n {
+				return fmt.Errorf("%d of %d sent", len(took), n)
+			}
+			return nil
+		}); err != nil {
+			t.Fatal(err)
+		}
+		slices.Sort(took)
+		return took[len(took)*99/100]
+	}
+	without, with := p99(false), p99(true)
+	t.Logf("p99 of mails: %v, and %v while a fifth of the SMS time out (%.2f times)", without, with, float64(with)/float64(without))
+	limit := max(500*time.Millisecond, 2*without) // half a hang: a mail behind one would wait at least that long
+	if long() {
+		limit = 2*without + 20*time.Millisecond
+	}
+	if with > limit {
+		t.Errorf("the mails' p99 went from %v to %v", without, with)
+	}
+}
+
+// TestOverload publishes twice as much as can go out.
+func TestOverload(t *testing.T) {
+	t.Parallel()
+	if !long() {
+		t.Skip("it takes five minutes; CI runs it with -faults.long, and package worker has a smaller test")
+	}
+	const capacity, length = 50, 5 * time.Minute
+	r := scenario(t, 1, "askGrace: 500ms", "askGrace: 500ms\n    rateLimit: 50")
+	outcomes := r.outcomes(t)
+	n := int(2 * capacity * length.Seconds())
+	r.flow(t.Context(), t, messages.SMS, n, 2*capacity)
+	good := 0
+	for _, o := range outcomes() {
+		if o.Status == messages.StatusSent && o.At.Sub(o.StoredAt) <= time.Minute {
+			good++
+		}
+	}
+	t.Logf("%d of %d codes (%.1f%%) arrived within a minute at twice the capacity", good, n, 100*float64(good)/float64(n))
+	if float64(good) < 0.45*float64(n) {
+		t.Errorf("only %d of %d", good, n)
+	}
+}
+
+// TestTheAccountIsOut makes a thousand codes wait while the account is out of money.
+func TestTheAccountIsOut(t *testing.T) {
+	t.Parallel()
+	length := 6 * time.Second
+	tune := []string{}
+	if long() {
+		length = 2 * time.Minute
+		tune = []string{"accountPause: 500ms", "accountPause: 20s", "healthPause: 500ms", "healthPause: 5s"}
+	}
+	r := scenario(t, 1, tune...)
+	outcomes := r.outcomes(t)
+	if err := r.provider.box.SetFaults([]fakealiyun.Fault{{Action: "SendSms", Code: "isv.AMOUNT_NOT_ENOUGH"}}); err != nil {
+		t.Fatal(err)
+	}
+	const n = 1000
+	back := time.After(length)
+	r.flow(t.Context(), t, messages.SMS, n, 1000)
+	<-back
+	meanwhile := r.provider.box.Requests()["SendSms"]
+	if err := r.provider.box.SetFaults(nil); err != nil {
+		t.Fatal(err)
+	}
+	r.drained(t, 2*time.Minute)
+	arrived(t, func() []messages.Outcome {
+		return slices.DeleteFunc(outcomes(), func(o messages.Outcome) bool { return o.Status != messages.StatusSent })
+	}, n)
+	sent := 0
+	for _, o := range outcomes() {
+		if o.Status == messages.StatusSent {
+			sent++
+		}
+		if o.Status == messages.StatusDead {
+			t.Errorf("a code became a dead letter: %+v", o)
+		}
+	}
+	t.Logf("%d requests in %v without money; %d of %d codes were sent afterwards", meanwhile, length, sent, n)
+	if sent != n {
+		t.Errorf("%d of %d sent", sent, n)
+	}
+	if meanwhile > 5+int(length/(500*time.Millisecond))+4 {
+		t.Errorf("%d requests reached the provider", meanwhile)
+	}
+}

@@ -1,0 +1,9 @@
+package jetpull
+
+// For the tests with a server.
+var ErrNoLeader = errNoLeader
+
+const (
+	Unwatched      = unwatched
+	RequestExpires = requestExpires
+)
