@@ -14,6 +14,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/codeferry/codeferry/internal/check"
+
 	"github.com/nats-io/nats.go"
 
 	"github.com/codeferry/codeferry/config"
@@ -110,7 +112,7 @@ func TestACodeSupersededWhileItWaitedForTheRateIsNotSent(t *testing.T) {
 			t.Logf("at %v/s the older code's turn came before the newer one was stored", rate)
 			continue
 		}
-		check(t, "code", one(t, "accepted messages", got).TemplateParam, `{"code":"222222"}`)
+		check.Equal(t, "code", one(t, "accepted messages", got).TemplateParam, `{"code":"222222"}`)
 		return
 	}
 }
@@ -126,7 +128,7 @@ func TestACodeThatExpiresWhileTheConnectorIsTriedIsNotSent(t *testing.T) {
 	r.eventually("four try the connector", func() bool { return r.box.Requests()["SendSms"] == 4 })
 	id := r.sms(9, `,"expiresAt":"`+time.Now().Add(300*time.Millisecond).UTC().Format(time.RFC3339Nano)+`"`)
 	o := r.story(id)
-	check(t, "reason", o[len(o)-1].Reason, messages.ReasonExpired)
+	check.Equal(t, "reason", o[len(o)-1].Reason, messages.ReasonExpired)
 }
 
 func TestADeadLetterAfterRetriesIsNotLostForAnotherOfTheSameID(t *testing.T) {
@@ -158,7 +160,7 @@ func TestAMessageCannotSpeakForTheServer(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			check(t, "reason", r.story(fmt.Sprintf("CODEFERRY-%d", ack.Sequence))[0].Reason, messages.ReasonInvalid)
+			check.Equal(t, "reason", r.story(fmt.Sprintf("CODEFERRY-%d", ack.Sequence))[0].Reason, messages.ReasonInvalid)
 			r.story(r.sms(1, ""))
 		})
 	}

@@ -2,12 +2,14 @@ package worker
 
 import (
 	"encoding/json"
+	"errors"
 	"testing"
 	"time"
 
 	"github.com/nats-io/nats.go"
 
 	"github.com/codeferry/codeferry/config"
+	"github.com/codeferry/codeferry/internal/check"
 	"github.com/codeferry/codeferry/messages"
 	"github.com/codeferry/codeferry/messages/wire"
 	"github.com/codeferry/codeferry/worker/internal/jetpull"
@@ -35,7 +37,7 @@ func benchCode() *messages.SendCode {
 }
 
 // benchDelivery returns a message that was opened.
-func benchDelivery(b *testing.B) *delivery {
+func benchDelivery(b testing.TB) *delivery {
 	b.Helper()
 	body, err := benchCode().Encode()
 	if err != nil {
@@ -46,8 +48,16 @@ func benchDelivery(b *testing.B) *delivery {
 	return d
 }
 
-// BenchmarkOpen decodes and validates a message, and opens it if it is sealed.
-func BenchmarkOpen(b *testing.B) {
+// A benchStage is one step of a message's way, without a server.
+type benchStage struct {
+	name   string
+	do     func() error
+	allocs float64 // the bound that TestAllocations holds
+}
+
+// benchStages returns what a worker does for each message, but for the provider's own part.
+func benchStages(b testing.TB) []benchStage {
+	b.Helper()
 	key, err := wire.GenerateKey()
 	if err != nil {
 		b.Fatal(err)
@@ -64,54 +74,63 @@ func BenchmarkOpen(b *testing.B) {
 	if err != nil {
 		b.Fatal(err)
 	}
-	for name, body := range map[string][]byte{"plain": plain, "sealed": sealed} {
-		b.Run(name, func(b *testing.B) {
-			s := openStage{channel: messages.SMS, apps: benchApps(), seals: newSeals(config.Sealing{Keys: []wire.PrivateKey{key}})}
-			d := &delivery{msg: benchMessage(body)}
+	open := openStage{channel: messages.SMS, apps: benchApps(), seals: newSeals(config.Sealing{Keys: []wire.PrivateKey{key}})}
+	opens := func(body []byte) func() error {
+		d := &delivery{msg: benchMessage(body)}
+		return func() error {
+			open.handle(b.Context(), d)
+			return d.wrong
+		}
+	}
+	d := benchDelivery(b)
+	d.history = []messages.Attempt{{Connector: "sms", At: time.Now(), DurationMS: 3, Class: "ok", RequestID: "R-1"}}
+	route := routeStage{routes{channel: messages.SMS, connectors: map[string]*connector{"sms": {name: "sms"}}}}
+	sent := verdict{action: actSent, connector: "sms"}
+	sent.receipt.ProviderID, sent.receipt.RequestID = "B-1", "R-1"
+	report := &reporter{channel: messages.SMS, now: time.Now}
+	return []benchStage{
+		{"open/plain", opens(plain), 21},
+		{"open/sealed", opens(sealed), 40},
+		{"route", func() error {
+			if _, decided := route.handle(b.Context(), d); decided || len(d.chain) != 1 {
+				return errors.New("no connector")
+			}
+			return nil
+		}, 2},
+		{"provider id", func() error {
+			if providerID(d.id, d.msg, d.place) == "" {
+				return errors.New("no name at the provider")
+			}
+			return nil
+		}, 2},
+		{"outcome", func() error {
+			_, err := json.Marshal(report.outcome(d, sent, messages.StatusSent))
+			return err
+		}, 9},
+	}
+}
+
+// BenchmarkStage takes a message through each stage.
+func BenchmarkStage(b *testing.B) {
+	for _, s := range benchStages(b) {
+		b.Run(s.name, func(b *testing.B) {
 			b.ReportAllocs()
 			for b.Loop() {
-				if s.handle(b.Context(), d); d.wrong != nil {
-					b.Fatal(d.wrong)
+				if err := s.do(); err != nil {
+					b.Fatal(err)
 				}
 			}
 		})
 	}
 }
 
-// BenchmarkRoute chooses a message's connectors.
-func BenchmarkRoute(b *testing.B) {
-	d := benchDelivery(b)
-	s := routeStage{routes{channel: messages.SMS, connectors: map[string]*connector{"sms": {name: "sms"}}}}
-	b.ReportAllocs()
-	for b.Loop() {
-		if _, decided := s.handle(b.Context(), d); decided || len(d.chain) != 1 {
-			b.Fatal("no way")
-		}
-	}
-}
-
-// BenchmarkProviderID makes a message's name at the provider.
-func BenchmarkProviderID(b *testing.B) {
-	d := benchDelivery(b)
-	b.ReportAllocs()
-	for b.Loop() {
-		if providerID(d.id, d.msg, d.place) == "" {
-			b.Fatal("none")
-		}
-	}
-}
-
-// BenchmarkOutcome makes the outcome of a message that was sent.
-func BenchmarkOutcome(b *testing.B) {
-	d := benchDelivery(b)
-	d.history = []messages.Attempt{{Connector: "sms", At: time.Now(), DurationMS: 3, Class: "ok", RequestID: "R-1"}}
-	v := verdict{action: actSent, connector: "sms"}
-	v.receipt.ProviderID, v.receipt.RequestID = "B-1", "R-1"
-	t := &reporter{channel: messages.SMS, now: time.Now}
-	b.ReportAllocs()
-	for b.Loop() {
-		if _, err := json.Marshal(t.outcome(d, v, messages.StatusSent)); err != nil {
-			b.Fatal(err)
-		}
+// TestAllocations limits the allocations of each stage: a change that adds a fifth fails here.
+func TestAllocations(t *testing.T) {
+	for _, s := range benchStages(t) {
+		check.Allocs(t, s.name, s.allocs, func() {
+			if err := s.do(); err != nil {
+				t.Fatal(err)
+			}
+		})
 	}
 }

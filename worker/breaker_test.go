@@ -8,6 +8,8 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/codeferry/codeferry/internal/check"
+
 	"github.com/rs/zerolog"
 
 	"github.com/codeferry/codeferry/config"
@@ -63,41 +65,41 @@ func TestBreakerByClass(t *testing.T) {
 				b, tr := guarding()
 				e := &sender.Error{Class: c.class}
 				requests(t, b, 1, e)
-				check(t, "lets requests pass after the first error", b.lets(), !c.first)
-				check(t, "closed after the first error", b.closed(), !c.first)
+				check.Equal(t, "lets requests pass after the first error", b.lets(), !c.first)
+				check.Equal(t, "closed after the first error", b.closed(), !c.first)
 				if !c.first {
 					requests(t, b, 9, nil)
 					requests(t, b, 9, e)
-					check(t, "lets requests pass after 10 of 19 failed", b.lets(), true)
+					check.Equal(t, "lets requests pass after 10 of 19 failed", b.lets(), true)
 					requests(t, b, 1, nil) // the window's twentieth
 					if b.lets() {          // the rate is checked only after a failure
 						requests(t, b, 1, e)
 					}
-					check(t, "lets requests pass after more than half of twenty failed", b.lets(), !c.half)
+					check.Equal(t, "lets requests pass after more than half of twenty failed", b.lets(), !c.half)
 				}
-				check(t, "opens in", b.opensIn(), c.pause)
+				check.Equal(t, "opens in", b.opensIn(), c.pause)
 				if c.pause == 0 {
-					check(t, "changes", tr.String(), "")
+					check.Equal(t, "changes", tr.String(), "")
 					return
 				}
-				check(t, "changes", tr.empty(), "open true")
+				check.Equal(t, "changes", tr.empty(), "open true")
 				if _, ok := b.admit(t.Context(), request{}); ok {
 					t.Error("a request was admitted while the breaker is open")
 				}
-				check(t, "tries", b.warmup.trying, 0)
+				check.Equal(t, "tries", b.warmup.trying, 0)
 				after(c.pause - time.Second)
-				check(t, "opens in, a second before", b.opensIn(), time.Second)
+				check.Equal(t, "opens in, a second before", b.opensIn(), time.Second)
 				after(time.Second + 1)
-				check(t, "lets one try after the pause", b.lets(), true)
-				check(t, "closed after the pause", b.closed(), false)
-				check(t, "opens in, after the pause", b.opensIn(), 0)
+				check.Equal(t, "lets one try after the pause", b.lets(), true)
+				check.Equal(t, "closed after the pause", b.closed(), false)
+				check.Equal(t, "opens in, after the pause", b.opensIn(), 0)
 				done, ok := b.admit(t.Context(), request{})
-				check(t, "one is admitted", ok, true)
+				check.Equal(t, "one is admitted", ok, true)
 				if _, second := b.admit(t.Context(), request{}); second {
 					t.Error("a second request was admitted while the first one tries")
 				}
 				done(nil)
-				check(t, "closed after the try", b.closed(), true)
+				check.Equal(t, "closed after the try", b.closed(), true)
 				contains(t, "changes", tr.String(), "open false")
 			})
 		})
@@ -111,8 +113,8 @@ func TestBreakerTryFails(t *testing.T) {
 		requests(t, b, 1, &sender.Error{Class: sender.AccountDown})
 		after(20*time.Second + 1)
 		requests(t, b, 1, &sender.Error{Class: sender.AccountDown})
-		check(t, "lets requests pass", b.lets(), false)
-		check(t, "opens in", b.opensIn(), 20*time.Second)
+		check.Equal(t, "lets requests pass", b.lets(), false)
+		check.Equal(t, "opens in", b.opensIn(), 20*time.Second)
 	})
 }
 
@@ -139,7 +141,7 @@ func TestBreakerHealthIsARate(t *testing.T) {
 				after(c.pause)
 				requests(t, b, c.good, nil)
 				requests(t, b, 1, e)
-				check(t, "open", !b.lets(), c.open)
+				check.Equal(t, "open", !b.lets(), c.open)
 			})
 		})
 	}
@@ -150,14 +152,14 @@ func TestBreakerOfARequestNotMade(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b, tr := guarding()
 		requests(t, b, 100, errNotMade)
-		check(t, "lets requests pass", b.lets(), true)
-		check(t, "changes", tr.String(), "")
-		check(t, "known to work", b.warmup.passed.Load(), false)
-		check(t, "tries", b.warmup.trying, 0)
-		check(t, "requests that its rate counts", b.limiter.calls.Load(), 0)
+		check.Equal(t, "lets requests pass", b.lets(), true)
+		check.Equal(t, "changes", tr.String(), "")
+		check.Equal(t, "known to work", b.warmup.passed.Load(), false)
+		check.Equal(t, "tries", b.warmup.trying, 0)
+		check.Equal(t, "requests that its rate counts", b.limiter.calls.Load(), 0)
 		requests(t, b, 1, nil)
-		check(t, "known to work after a request", b.warmup.passed.Load(), true)
-		check(t, "requests that its rate counts then", b.limiter.calls.Load(), 1)
+		check.Equal(t, "known to work after a request", b.warmup.passed.Load(), true)
+		check.Equal(t, "requests that its rate counts then", b.limiter.calls.Load(), 1)
 	})
 }
 
@@ -179,7 +181,7 @@ func TestBreakerAmongRequestsNotMade(t *testing.T) {
 				requests(t, b, c.notMade, errNotMade)
 				requests(t, b, c.good, nil)
 				requests(t, b, c.bad, &sender.Error{Class: sender.Unavailable})
-				check(t, "open", !b.lets(), c.open)
+				check.Equal(t, "open", !b.lets(), c.open)
 			})
 		})
 	}
@@ -193,7 +195,7 @@ func TestBreakerWarmsUpAgain(t *testing.T) {
 			b, _ := guarding()
 			requests(t, b, 1, nil)
 			requests(t, b, 1, &sender.Error{Class: class})
-			check(t, class.String()+": it has to show that it works", !b.warmup.passed.Load(), again)
+			check.Equal(t, class.String()+": it has to show that it works", !b.warmup.passed.Load(), again)
 		})
 	}
 }
@@ -214,16 +216,16 @@ func TestBreakerBothOpen(t *testing.T) {
 		for _, d := range done[1:] {
 			d(&sender.Error{Class: sender.Unavailable})
 		}
-		check(t, "opens in, by its health", b.opensIn(), 5*time.Second)
+		check.Equal(t, "opens in, by its health", b.opensIn(), 5*time.Second)
 		done[0](&sender.Error{Class: sender.AccountDown})
-		check(t, "opens in, by both", b.opensIn(), 20*time.Second)
+		check.Equal(t, "opens in, by both", b.opensIn(), 20*time.Second)
 		after(6 * time.Second)
-		check(t, "opens in, by its account", b.opensIn(), 14*time.Second)
-		check(t, "lets requests pass", b.lets(), false)
+		check.Equal(t, "opens in, by its account", b.opensIn(), 14*time.Second)
+		check.Equal(t, "lets requests pass", b.lets(), false)
 		if _, ok := b.admit(t.Context(), request{}); ok {
 			t.Error("a request was admitted although the account is suspended")
 		}
-		check(t, "tries", b.warmup.trying, 0)
+		check.Equal(t, "tries", b.warmup.trying, 0)
 	})
 }
 
@@ -271,14 +273,14 @@ func TestBreakerSaysItOnceAMinute(t *testing.T) {
 			}
 			for i, want := range []int{1, 1, 1, 2, 2} {
 				try(e)
-				check(t, fmt.Sprintf("lines %q after try %d", name, i), strings.Count(log.String(), "circuit breaker "+name), want)
+				check.Equal(t, fmt.Sprintf("lines %q after try %d", name, i), strings.Count(log.String(), "circuit breaker "+name), want)
 				after(20 * time.Second)
 			}
 			contains(t, "log", log.String(), `"for":"19.999999999s"`)
 			try(nil)
 			contains(t, "log", log.String(), `"lasted":"1m40s","message":"circuit breaker `)
 			try(e)
-			check(t, "lines when it opens within the minute after it closed", strings.Count(log.String(), "circuit breaker "+name), 3)
+			check.Equal(t, "lines when it opens within the minute after it closed", strings.Count(log.String(), "circuit breaker "+name), 3)
 		}
 	})
 }
@@ -297,17 +299,17 @@ func TestBreakerAtTheEnd(t *testing.T) {
 		defer cancel()
 		began := time.Now()
 		_, ok := b.admit(ctx, request{})
-		check(t, "admitted", ok, false)
-		check(t, "waited", time.Since(began), time.Second)
+		check.Equal(t, "admitted", ok, false)
+		check.Equal(t, "waited", time.Since(began), time.Second)
 	})
 }
 
 func TestClassOf(t *testing.T) {
 	for _, c := range sender.Classes() {
 		e := &sender.Error{Class: c}
-		check(t, "wrapped", classOf(fmt.Errorf("send: %w", e)), c)
-		check(t, c.String()+": the operator's fault", operatorsFault(e), c == sender.Misconfigured || c == sender.AccountDown)
+		check.Equal(t, "wrapped", classOf(fmt.Errorf("send: %w", e)), c)
+		check.Equal(t, c.String()+": the operator's fault", operatorsFault(e), c == sender.Misconfigured || c == sender.AccountDown)
 	}
-	check(t, "of another error", classOf(context.Canceled), sender.Unknown)
-	check(t, "no error is the operator's fault", operatorsFault(nil), false)
+	check.Equal(t, "of another error", classOf(context.Canceled), sender.Unknown)
+	check.Equal(t, "no error is the operator's fault", operatorsFault(nil), false)
 }

@@ -6,6 +6,8 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"github.com/codeferry/codeferry/internal/check"
 )
 
 // take takes places until none is left, and returns how many.
@@ -68,7 +70,7 @@ func TestBulkheadOfOne(t *testing.T) {
 		}
 		leave()
 	}
-	check(t, "places counted", b.total, 0)
+	check.Equal(t, "places counted", b.total, 0)
 }
 
 // TestBulkheadLeave: any holder can take a place that came free.
@@ -76,11 +78,11 @@ func TestBulkheadLeave(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := newBulkhead(2, 2, 1)
 		leave, ok := b.enter(t.Context(), "x", "a")
-		check(t, "the first place", ok, true)
-		check(t, "a's second place", take(b, "x", "a"), 0)
+		check.Equal(t, "the first place", ok, true)
+		check.Equal(t, "a's second place", take(b, "x", "a"), 0)
 		leave()
-		check(t, "places held", b.total, 0)
-		check(t, "a's place once more", take(b, "x", "a"), 1)
+		check.Equal(t, "places held", b.total, 0)
+		check.Equal(t, "a's place once more", take(b, "x", "a"), 1)
 
 		b = newBulkhead(16, 2, 1)
 		var leaves []func()
@@ -92,7 +94,7 @@ func TestBulkheadLeave(t *testing.T) {
 			leave()
 		}
 		after(time.Second)
-		check(t, "a's places of sixteen, once more", take(b, "x", "a"), 12)
+		check.Equal(t, "a's places of sixteen, once more", take(b, "x", "a"), 12)
 	})
 }
 
@@ -103,11 +105,11 @@ func TestBulkheadOfOneThatHangs(t *testing.T) {
 		b := newBulkhead(4, 2, 1)
 		b.enter(t.Context(), "x", "a")
 		after(time.Second)
-		check(t, "a's other places", take(b, "x", "a"), 2)
+		check.Equal(t, "a's other places", take(b, "x", "a"), 2)
 		began := time.Now()
 		_, ok := b.enter(t.Context(), "x", "a")
-		check(t, "a enters", ok, false)
-		check(t, "a waited", time.Since(began), 0)
+		check.Equal(t, "a enters", ok, false)
+		check.Equal(t, "a waited", time.Since(began), 0)
 
 		b = newBulkhead(1, 2, 1)
 		leave, _ := b.enter(t.Context(), "x", "b")
@@ -115,8 +117,8 @@ func TestBulkheadOfOneThatHangs(t *testing.T) {
 		b.enter(t.Context(), "x", "a")
 		began = time.Now()
 		_, ok = b.enter(t.Context(), "x", "b")
-		check(t, "b enters", ok, false)
-		check(t, "b waited", time.Since(began), 0)
+		check.Equal(t, "b enters", ok, false)
+		check.Equal(t, "b waited", time.Since(began), 0)
 	})
 }
 
@@ -143,16 +145,16 @@ func TestBulkheadWaitsBriefly(t *testing.T) {
 				after(c.busy)
 				began := time.Now()
 				again, ok := b.enter(t.Context(), "x", "a")
-				check(t, "entered", ok, c.entered)
-				check(t, "waited", time.Since(began), c.waited)
-				check(t, "still waiting", b.held["connector a"].waiting, 0)
+				check.Equal(t, "entered", ok, c.entered)
+				check.Equal(t, "waited", time.Since(began), c.waited)
+				check.Equal(t, "still waiting", b.held["connector a"].waiting, 0)
 				if ok {
 					again()
 				}
 				if timer.Stop() {
 					leave()
 				}
-				check(t, "places held", b.total, 0)
+				check.Equal(t, "places held", b.total, 0)
 			})
 		})
 	}
@@ -167,7 +169,7 @@ func TestBulkheadOfAFastHolder(t *testing.T) {
 		after(time.Second)
 		for range 4 { // 50 a second: twelve in the time of a wait
 			leave, ok := b.enter(t.Context(), "x", "a")
-			check(t, "entered", ok, true)
+			check.Equal(t, "entered", ok, true)
 			after(turnoverWindow)
 			leave()
 		}
@@ -184,14 +186,14 @@ func TestBulkheadOfAFastHolder(t *testing.T) {
 			}()
 		}
 		synctest.Wait()
-		check(t, "waiting", h.waiting, 12)
+		check.Equal(t, "waiting", h.waiting, 12)
 		cancel()
 		for range waiting {
 			if <-ended {
 				t.Error("a message got a place, and none was free")
 			}
 		}
-		check(t, "still waiting", h.waiting, 0)
+		check.Equal(t, "still waiting", h.waiting, 0)
 	})
 }
 
@@ -199,17 +201,17 @@ func TestBulkheadOfAFastHolder(t *testing.T) {
 func TestBulkheadOfASlowApp(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := newBulkhead(4, 2, 2)
-		check(t, "places of app x at a", take(b, "x", "a"), 3)
+		check.Equal(t, "places of app x at a", take(b, "x", "a"), 3)
 		after(time.Second) // x hangs
 		began := time.Now()
 		_, ok := b.enter(t.Context(), "x", "b")
-		check(t, "app x enters for b", ok, false)
-		check(t, "it waited", time.Since(began), time.Duration(0))
+		check.Equal(t, "app x enters for b", ok, false)
+		check.Equal(t, "it waited", time.Since(began), time.Duration(0))
 		leave, ok := b.enter(t.Context(), "y", "b")
-		check(t, "app y enters for b", ok, true)
+		check.Equal(t, "app y enters for b", ok, true)
 		leave()
 		_, ok = b.enter(t.Context(), "y", "a")
-		check(t, "app y enters for the connector that hangs", ok, false)
+		check.Equal(t, "app y enters for the connector that hangs", ok, false)
 	})
 }
 
@@ -222,8 +224,8 @@ func TestBulkheadEndOfTheWorker(t *testing.T) {
 		defer cancel()
 		began := time.Now()
 		_, ok := b.enter(ctx, "x", "a")
-		check(t, "entered", ok, false)
-		check(t, "waited", time.Since(began), 100*time.Millisecond)
+		check.Equal(t, "entered", ok, false)
+		check.Equal(t, "waited", time.Since(began), 100*time.Millisecond)
 	})
 }
 
@@ -243,9 +245,9 @@ func TestBulkheadWakesEveryone(t *testing.T) {
 		synctest.Wait()
 		one()
 		synctest.Wait()
-		check(t, "entered after the first place was left", len(entered), 1)
+		check.Equal(t, "entered after the first place was left", len(entered), 1)
 		two()
 		synctest.Wait()
-		check(t, "entered after the second", len(entered), 2)
+		check.Equal(t, "entered after the second", len(entered), 2)
 	})
 }

@@ -5,6 +5,8 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/codeferry/codeferry/internal/check"
+
 	"github.com/sony/gobreaker/v2"
 
 	"github.com/codeferry/codeferry/sender"
@@ -31,9 +33,9 @@ func halfOpen(t *testing.T, which string) *circuit {
 		}
 		done(fail)
 	}
-	check(t, "open", c.open(), true)
+	check.Equal(t, "open", c.open(), true)
 	in, ok := c.may(false)
-	check(t, "may pass while it is open", ok, false)
+	check.Equal(t, "may pass while it is open", ok, false)
 	after(in + 1)
 	return c
 }
@@ -52,8 +54,8 @@ func probing(t *testing.T, what string, c *circuit, tried bool) (done func(error
 func waitsFor(t *testing.T, what string, c *circuit, tried bool, want time.Duration) {
 	t.Helper()
 	in, ok := c.may(tried)
-	check(t, what+": may pass", ok, want == 0)
-	check(t, what+": in", in, want)
+	check.Equal(t, what+": may pass", ok, want == 0)
+	check.Equal(t, what+": in", in, want)
 	if want == 0 {
 		return
 	}
@@ -69,13 +71,13 @@ func TestCircuitProbeHangs(t *testing.T) {
 		for name, end := range map[string]func(t *testing.T, c *circuit, done []func(error)){
 			"the last one is answered": func(t *testing.T, c *circuit, done []func(error)) {
 				done[3](nil)
-				check(t, "state", c.cb.State(), gobreaker.StateClosed)
+				check.Equal(t, "state", c.cb.State(), gobreaker.StateClosed)
 				done[0](errNoMoney) // of an earlier half-open state
-				check(t, "state after a late failure", c.cb.State(), gobreaker.StateClosed)
+				check.Equal(t, "state after a late failure", c.cb.State(), gobreaker.StateClosed)
 			},
 			"the first one is answered": func(t *testing.T, c *circuit, done []func(error)) {
 				done[0](nil)
-				check(t, "state", c.cb.State(), gobreaker.StateClosed)
+				check.Equal(t, "state", c.cb.State(), gobreaker.StateClosed)
 			},
 			"the first one fails": func(t *testing.T, c *circuit, done []func(error)) {
 				if which == "health" {
@@ -83,9 +85,9 @@ func TestCircuitProbeHangs(t *testing.T) {
 				} else {
 					done[0](errNoMoney)
 				}
-				check(t, "state", c.cb.State(), gobreaker.StateOpen)
+				check.Equal(t, "state", c.cb.State(), gobreaker.StateOpen)
 				done[3](nil) // this does not shorten the pause
-				check(t, "state after a late success", c.cb.State(), gobreaker.StateOpen)
+				check.Equal(t, "state after a late success", c.cb.State(), gobreaker.StateOpen)
 			},
 			"one is not made, and one comes in its place": func(t *testing.T, c *circuit, done []func(error)) {
 				done[1](errNotMade)
@@ -108,7 +110,7 @@ func TestCircuitProbeHangs(t *testing.T) {
 				after(probePatience)
 				probing(t, "the one after", c, false)
 				next(nil)
-				check(t, "state", c.cb.State(), gobreaker.StateClosed)
+				check.Equal(t, "state", c.cb.State(), gobreaker.StateClosed)
 			},
 		} {
 			t.Run(which+": "+name, func(t *testing.T) {
@@ -141,18 +143,18 @@ func TestCircuitProbeIsLost(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := halfOpen(t, "health")
 		probing(t, "the first", c, false)(errNoAnswer)
-		check(t, "state", c.cb.State(), gobreaker.StateHalfOpen)
+		check.Equal(t, "state", c.cb.State(), gobreaker.StateHalfOpen)
 		waitsFor(t, "the next", c, false, lostPause)
 		after(lostPause)
 		probing(t, "the second", c, false)(errNoAnswer)
-		check(t, "state after two", c.cb.State(), gobreaker.StateOpen)
+		check.Equal(t, "state after two", c.cb.State(), gobreaker.StateOpen)
 		waitsFor(t, "the next", c, false, 5*time.Second)
 		after(5*time.Second + 1)
 		probing(t, "the first, next time", c, false)(errNoAnswer)
-		check(t, "state, next time", c.cb.State(), gobreaker.StateHalfOpen)
+		check.Equal(t, "state, next time", c.cb.State(), gobreaker.StateHalfOpen)
 		after(lostPause)
 		probing(t, "the second, next time", c, false)(nil)
-		check(t, "state after a success", c.cb.State(), gobreaker.StateClosed)
+		check.Equal(t, "state after a success", c.cb.State(), gobreaker.StateClosed)
 	})
 }
 
@@ -171,7 +173,7 @@ func TestCircuitProbeSaysNothing(t *testing.T) {
 			after(lostPause)
 		}
 		probing(t, "one that fails", c, false)(errNoMoney)
-		check(t, "state", c.cb.State(), gobreaker.StateOpen)
+		check.Equal(t, "state", c.cb.State(), gobreaker.StateOpen)
 	})
 }
 
@@ -187,7 +189,7 @@ func TestCircuitPrefersWhatHasNotFailed(t *testing.T) {
 		done := probing(t, "one that failed before", c, true)
 		waitsFor(t, "another one", c, true, probePatience)
 		done(nil)
-		check(t, "state", c.cb.State(), gobreaker.StateClosed)
+		check.Equal(t, "state", c.cb.State(), gobreaker.StateClosed)
 		waitsFor(t, "one that failed before, when it is closed", c, true, 0)
 	})
 }
@@ -199,7 +201,7 @@ func TestCircuitAskedLate(t *testing.T) {
 		c := halfOpen(t, "account")
 		after(freshFirst)
 		probing(t, "one that failed before", c, true)(nil)
-		check(t, "state", c.cb.State(), gobreaker.StateClosed)
+		check.Equal(t, "state", c.cb.State(), gobreaker.StateClosed)
 	})
 }
 

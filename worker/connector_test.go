@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/codeferry/codeferry/config"
+	"github.com/codeferry/codeferry/internal/check"
 	"github.com/codeferry/codeferry/messages"
 	"github.com/codeferry/codeferry/sender"
 )
@@ -18,16 +19,16 @@ func TestConnectorRedacts(t *testing.T) {
 		d := arrives(t, nowhere())
 		_, err := c.send(t.Context(), d, new(sender.Message), time.Now(), time.Now().Add(time.Hour))
 		const want = "[hidden] for [hidden]: too fast"
-		check(t, "detail", err.Detail, want)
-		check(t, "class", err.Class, sender.Throttled)
-		check(t, "code", err.Code, "E")
-		check(t, "retry after", err.RetryAfter, time.Minute)
+		check.Equal(t, "detail", err.Detail, want)
+		check.Equal(t, "class", err.Class, sender.Throttled)
+		check.Equal(t, "code", err.Code, "E")
+		check.Equal(t, "retry after", err.RetryAfter, time.Minute)
 		at := d.lastAttempt()
-		check(t, "the attempt's class", at.Class, "throttled")
-		check(t, "the attempt's code", at.Code, "E")
-		check(t, "the attempt's detail", at.Detail, want)
-		check(t, "the attempt's request", at.RequestID, "R-2")
-		check(t, "the provider's own error", said.Detail, "123456 for +8613012345678: too fast")
+		check.Equal(t, "the attempt's class", at.Class, "throttled")
+		check.Equal(t, "the attempt's code", at.Code, "E")
+		check.Equal(t, "the attempt's detail", at.Detail, want)
+		check.Equal(t, "the attempt's request", at.RequestID, "R-2")
+		check.Equal(t, "the provider's own error", said.Detail, "123456 for +8613012345678: too fast")
 	})
 }
 
@@ -51,7 +52,7 @@ func TestConnectorHandsOverInTime(t *testing.T) {
 				if _, err := connect("a", provider).send(t.Context(), d, new(sender.Message), at, time.Now().Add(c.owned)); err != nil {
 					t.Fatal(err)
 				}
-				check(t, "to be handed over within", time.Until(provider.sent[0].NotAfter), c.want)
+				check.Equal(t, "to be handed over within", time.Until(provider.sent[0].NotAfter), c.want)
 			})
 		})
 	}
@@ -62,11 +63,11 @@ func TestConnectorAnswer(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		e := &sender.Error{Class: sender.Throttled}
 		c := connect("a", new(fakeAsker), onDoubtDead)
-		check(t, "one that can be asked", c.answer(request{}, e), answer{connector: "a", err: e, askable: true, askGrace: 8 * time.Second, onDoubt: config.Dead})
+		check.Equal(t, "one that can be asked", c.answer(request{}, e), answer{connector: "a", err: e, askable: true, askGrace: 8 * time.Second, onDoubt: config.Dead})
 		c = connect("b", new(fakeSender))
 		trip(t, c)
 		after(5 * time.Second)
-		check(t, "one that is open", c.answer(request{}, nil), answer{connector: "b", opensIn: 15 * time.Second, askGrace: 8 * time.Second, onDoubt: config.Resend})
+		check.Equal(t, "one that is open", c.answer(request{}, nil), answer{connector: "b", opensIn: 15 * time.Second, askGrace: 8 * time.Second, onDoubt: config.Resend})
 	})
 }
 
@@ -81,6 +82,6 @@ func TestConnectorCountsMissingValues(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	check(t, "its name", m.ID, providerID("id-1", d.msg, d.place))
-	check(t, "missing values", missing.sum, 2)
+	check.Equal(t, "its name", m.ID, providerID("id-1", d.msg, d.place))
+	check.Equal(t, "missing values", missing.sum, 2)
 }

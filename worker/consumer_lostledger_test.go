@@ -6,6 +6,8 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/codeferry/codeferry/internal/check"
+
 	"github.com/nats-io/nats.go/jetstream"
 
 	"github.com/codeferry/codeferry/messages/wire"
@@ -99,14 +101,14 @@ func TestConsumerAfterALostLedger(t *testing.T) {
 				reopen(t, g)
 			}
 			c.want.Stream, c.want.Consumer = made(0), c.consumer
-			check(t, "noted", noted(t, b), c.want)
-			check(t, "forgotten: the message after it", g.forgotten(c.kept), false)
-			check(t, "suspect: the message after it", isSuspect(g, c.kept), false)
+			check.Equal(t, "noted", noted(t, b), c.want)
+			check.Equal(t, "forgotten: the message after it", g.forgotten(c.kept), false)
+			check.Equal(t, "suspect: the message after it", isSuspect(g, c.kept), false)
 			if c.forgot != (ledger.Place{}) {
-				check(t, "forgotten: the message before it", g.forgotten(c.forgot), true)
-				check(t, "suspect: the message before it", isSuspect(g, c.forgot), true)
+				check.Equal(t, "forgotten: the message before it", g.forgotten(c.forgot), true)
+				check.Equal(t, "suspect: the message before it", isSuspect(g, c.forgot), true)
 				g.claims = false
-				check(t, "suspect without claims: the message before it", isSuspect(g, c.forgot), c.want.UpTo > 0 || c.want.Before == c.want.Unclaimed)
+				check.Equal(t, "suspect without claims: the message before it", isSuspect(g, c.forgot), c.want.UpTo > 0 || c.want.Before == c.want.Unclaimed)
 			}
 		})
 	}
@@ -149,9 +151,9 @@ func TestConsumerKeepLeavesAMark(t *testing.T) {
 				t.Errorf("%s: got the error %v", name, err)
 			}
 			_, now := b.Value("consumer.sms")
-			check(t, name+": revision", now, first)
-			check(t, name+": noted at", g.noted.Load(), before)
-			check(t, name+": told", len(told.ledger), 0)
+			check.Equal(t, name+": revision", now, first)
+			check.Equal(t, name+": noted at", g.noted.Load(), before)
+			check.Equal(t, name+": told", len(told.ledger), 0)
 		})
 	}
 	b := new(ledgertest.Bucket)
@@ -159,7 +161,7 @@ func TestConsumerKeepLeavesAMark(t *testing.T) {
 		t.Error(err)
 	}
 	_, revision := b.Value("consumer.sms")
-	check(t, "nothing is open yet: revision", revision, 0)
+	check.Equal(t, "nothing is open yet: revision", revision, 0)
 }
 
 // TestConsumerKeepFails: keep returns the error, and changes nothing.
@@ -184,7 +186,7 @@ func TestConsumerKeepFails(t *testing.T) {
 			if err := g.keep(t.Context(), made(1)); err == nil {
 				t.Errorf("%s: got no error", name)
 			}
-			check(t, name+": noted at", g.noted.Load(), before)
+			check.Equal(t, name+": noted at", g.noted.Load(), before)
 		})
 	}
 }
@@ -198,7 +200,7 @@ func TestConsumerKeepTakesOverAMark(t *testing.T) {
 	if err := g.keep(t.Context(), made(1)); err != nil {
 		t.Fatal(err)
 	}
-	check(t, "forgotten", g.forgotten(at(50, made(29))), true)
+	check.Equal(t, "forgotten", g.forgotten(at(50, made(29))), true)
 }
 
 // TestConsumerMarkInTheLedgerCounts: the ledger's mark counts more than an older consumer that a
@@ -208,12 +210,12 @@ func TestConsumerMarkInTheLedgerCounts(t *testing.T) {
 	b.Set("consumer.sms", consumerMark{Stream: made(0), Consumer: made(20), UpTo: 50, Unclaimed: 5})
 	js.consumer.info.Created, js.ledger = made(50), made(60)
 	reopen(t, g)
-	check(t, "noted", noted(t, b), consumerMark{Stream: made(0), Consumer: made(50), UpTo: 100, Unclaimed: 5})
+	check.Equal(t, "noted", noted(t, b), consumerMark{Stream: made(0), Consumer: made(50), UpTo: 100, Unclaimed: 5})
 	// Another worker finds it noted, and writes nothing.
 	_, first := b.Value("consumer.sms")
 	reopen(t, guard(js, b))
 	_, now := b.Value("consumer.sms")
-	check(t, "revision", now, first)
+	check.Equal(t, "revision", now, first)
 }
 
 // TestConsumerOpenFails: the error names what could not be read, and nothing is noted.
@@ -225,9 +227,9 @@ func TestConsumerOpenFails(t *testing.T) {
 		if err == nil {
 			t.Fatal(name, "is not missed")
 		}
-		check(t, name, err.Error(), want)
+		check.Equal(t, name, err.Error(), want)
 		_, revision := b.Value("consumer.sms")
-		check(t, name+": revision", revision, 0)
+		check.Equal(t, name+": revision", revision, 0)
 	}
 }
 
@@ -241,7 +243,7 @@ func TestConsumerNoteFails(t *testing.T) {
 	if _, err := g.open(t.Context()); err == nil {
 		t.Fatal("the consumer was noted")
 	}
-	check(t, "told", len(told.ledger), 1)
+	check.Equal(t, "told", len(told.ledger), 1)
 }
 
 // TestDoubtAfterALostLedger: if a claim may be lost, its absence does not prove that the
@@ -252,8 +254,8 @@ func TestDoubtAfterALostLedger(t *testing.T) {
 		s.suspects = someSuspects{are: func(ledger.Place) bool { return true }, forgot: forgot}
 		d := given{storedAt: noon.Add(-time.Second)}.open(t, nowhere())
 		s.handle(t.Context(), d)
-		check(t, "in doubt", d.inDoubt, forgot)
-		check(t, "lost workers", lost.n, map[bool]int{false: 0, true: 1}[forgot])
+		check.Equal(t, "in doubt", d.inDoubt, forgot)
+		check.Equal(t, "lost workers", lost.n, map[bool]int{false: 0, true: 1}[forgot])
 	}
 }
 
@@ -283,14 +285,14 @@ func TestUntried(t *testing.T) {
 		b.Before = func(ledgertest.Step, string) error { return errors.New("no room") }
 		d := given{delivered: c.first, consumer: made(1), storedAt: noon.Add(-time.Second)}
 		v, _ := s.handle(t.Context(), d.open(t, nowhere()))
-		check(t, name+": action", v.action, actPutBack)
-		check(t, name+": told", len(told.ledger), 1)
-		check(t, name+": the keeper says why", v.quiet, told.itsFault)
+		check.Equal(t, name+": action", v.action, actPutBack)
+		check.Equal(t, name+": told", len(told.ledger), 1)
+		check.Equal(t, name+": the keeper says why", v.quiet, told.itsFault)
 		b.Before, s.suspects = nil, someSuspects{}
 		d.delivered, d.consumer = c.delivered, c.consumer
 		again := d.open(t, nowhere())
 		s.handle(t.Context(), again)
-		check(t, name+": in doubt", again.inDoubt, c.doubt)
+		check.Equal(t, name+": in doubt", again.inDoubt, c.doubt)
 	}
 }
 
@@ -299,8 +301,8 @@ func TestUntriedIsBounded(t *testing.T) {
 	for i := range uint64(maxUntried + 5) {
 		u.put(&jetpull.Message{Sequence: i + 1, Delivered: 1})
 	}
-	check(t, "remembered", len(u.all), maxUntried)
-	check(t, "the first", u.take(&jetpull.Message{Sequence: 1, Delivered: 2}), true)
-	check(t, "the first, again", u.take(&jetpull.Message{Sequence: 1, Delivered: 3}), false)
-	check(t, "one too many", u.take(&jetpull.Message{Sequence: maxUntried + 1, Delivered: 2}), false)
+	check.Equal(t, "remembered", len(u.all), maxUntried)
+	check.Equal(t, "the first", u.take(&jetpull.Message{Sequence: 1, Delivered: 2}), true)
+	check.Equal(t, "the first, again", u.take(&jetpull.Message{Sequence: 1, Delivered: 3}), false)
+	check.Equal(t, "one too many", u.take(&jetpull.Message{Sequence: maxUntried + 1, Delivered: 2}), false)
 }

@@ -8,6 +8,8 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/codeferry/codeferry/internal/check"
+
 	"github.com/nats-io/nats.go/jetstream"
 
 	"github.com/codeferry/codeferry/messages"
@@ -149,19 +151,19 @@ func TestConsumerSuspects(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			check(t, "made at", info.Created, made(50))
+			check.Equal(t, "made at", info.Created, made(50))
 			select {
 			case <-g.known:
 			default:
 				t.Error("known is not closed")
 			}
-			check(t, "the server waits for", g.ackWait(), time.Minute)
-			check(t, "noted", noted(t, b), c.want)
+			check.Equal(t, "the server waits for", g.ackWait(), time.Minute)
+			check.Equal(t, "noted", noted(t, b), c.want)
 			for _, p := range c.suspects {
-				check(t, "suspect: the message "+time.Unix(0, p.StoredAt).UTC().String(), isSuspect(g, p), true)
+				check.Equal(t, "suspect: the message "+time.Unix(0, p.StoredAt).UTC().String(), isSuspect(g, p), true)
 			}
 			for _, p := range c.fresh {
-				check(t, "suspect: the message "+time.Unix(0, p.StoredAt).UTC().String(), isSuspect(g, p), false)
+				check.Equal(t, "suspect: the message "+time.Unix(0, p.StoredAt).UTC().String(), isSuspect(g, p), false)
 			}
 		})
 	}
@@ -184,9 +186,9 @@ func noted(t *testing.T, b *ledgertest.Bucket) (m consumerMark) {
 // default.
 func TestConsumerNotSeenYet(t *testing.T) {
 	g := guard(new(fakeJetStream), new(ledgertest.Bucket))
-	check(t, "the server waits for", g.ackWait(), wire.AckWait)
-	check(t, "suspect", isSuspect(g, at(1, made(0))), false)
-	check(t, "AckWait is known", isClosed(g.known), false)
+	check.Equal(t, "the server waits for", g.ackWait(), wire.AckWait)
+	check.Equal(t, "suspect", isSuspect(g, at(1, made(0))), false)
+	check.Equal(t, "AckWait is known", isClosed(g.known), false)
 }
 
 // TestConsumerOpensAgain: the same consumer is not noted again, and another one is.
@@ -204,8 +206,8 @@ func TestConsumerOpensAgain(t *testing.T) {
 		}
 	}
 	open()
-	check(t, "the server waits for (it does not say)", g.ackWait(), wire.AckWait)
-	check(t, "AckWait is known", isClosed(g.known), true)
+	check.Equal(t, "the server waits for (it does not say)", g.ackWait(), wire.AckWait)
+	check.Equal(t, "AckWait is known", isClosed(g.known), true)
 	_, first := b.Value("consumer.sms")
 	js.stream.last = 20
 	open()
@@ -215,11 +217,11 @@ func TestConsumerOpensAgain(t *testing.T) {
 	b.Before = func(ledgertest.Step, string) error { return errors.New("away") }
 	open() // a known consumer needs no ledger
 	b.Before = nil
-	check(t, "suspect: a message that came later", isSuspect(g, at(15, made(2))), false)
+	check.Equal(t, "suspect: a message that came later", isSuspect(g, at(15, made(2))), false)
 	js.consumer.info.Created = made(3)
 	open()
-	check(t, "suspect: a message before the consumer was made again", isSuspect(g, at(20, made(2))), true)
-	check(t, "suspect: a message after it", isSuspect(g, at(21, made(3))), false)
+	check.Equal(t, "suspect: a message before the consumer was made again", isSuspect(g, at(20, made(2))), true)
+	check.Equal(t, "suspect: a message after it", isSuspect(g, at(21, made(3))), false)
 }
 
 // TestConsumerIsMade: if the consumer is missing, it is made.
@@ -239,8 +241,8 @@ func TestConsumerIsMade(t *testing.T) {
 		if err != nil {
 			t.Fatalf("%s: got the error %v", name, err)
 		}
-		check(t, name+": made at", info.Created, made(1))
-		check(t, name+": what is missing was made", calls, 1)
+		check.Equal(t, name+": made at", info.Created, made(1))
+		check.Equal(t, name+": what is missing was made", calls, 1)
 	}
 }
 
@@ -282,7 +284,7 @@ func TestConsumerCannotBeOpened(t *testing.T) {
 			if _, err := g.open(t.Context()); !errors.Is(err, away) {
 				t.Errorf("got the error %v, want one of %v", err, away)
 			}
-			check(t, "taken over", *g.mark.Load(), consumerMark{})
+			check.Equal(t, "taken over", *g.mark.Load(), consumerMark{})
 		})
 	}
 	t.Run("the stream can't be looked at", func(t *testing.T) {
@@ -320,9 +322,9 @@ func TestConsumerTwoWorkers(t *testing.T) {
 	if err := g.note(t.Context(), incarnations{stream: made(0), consumer: made(50), ledger: made(0)}, 100); err != nil {
 		t.Fatal(err)
 	}
-	check(t, "noted", noted(t, b), first)
-	check(t, "suspect: the 90th", isSuspect(g, at(90, made(50))), true)
-	check(t, "suspect: the 91st, which the consumer handed to the other", isSuspect(g, at(91, made(50))), false)
+	check.Equal(t, "noted", noted(t, b), first)
+	check.Equal(t, "suspect: the 90th", isSuspect(g, at(90, made(50))), true)
+	check.Equal(t, "suspect: the 91st, which the consumer handed to the other", isSuspect(g, at(91, made(50))), false)
 }
 
 // TestConsumerTooManyWorkers: if other workers keep changing the mark, nothing is pulled.
@@ -342,7 +344,7 @@ func TestConsumerTooManyWorkers(t *testing.T) {
 		t.Fatal("the consumer was noted")
 	}
 	contains(t, "error", err.Error(), "note the consumer sms in the ledger: other workers keep changing it")
-	check(t, "tries", n, maxConflicts)
+	check.Equal(t, "tries", n, maxConflicts)
 }
 
 // TestConsumerMarkIsKept: the ledger deletes an entry after a day, so the mark is written
@@ -383,9 +385,9 @@ func TestConsumerMarkIsKept(t *testing.T) {
 				}
 				after(1)
 				synctest.Wait()
-				check(t, "noted", noted(t, b), c.want)
+				check.Equal(t, "noted", noted(t, b), c.want)
 				_, now := b.Value("consumer.sms")
-				check(t, "written", now != before, c.written)
+				check.Equal(t, "written", now != before, c.written)
 				cancel()
 				<-ended
 			})
@@ -438,8 +440,8 @@ func TestConsumerHeld(t *testing.T) {
 				after(c.after)
 				reopen(t, g) // the same consumer: the time does not start again
 				suspect, held := g.suspect(c.place)
-				check(t, "suspect", suspect, c.suspect)
-				check(t, "held for", held, c.held)
+				check.Equal(t, "suspect", suspect, c.suspect)
+				check.Equal(t, "held for", held, c.held)
 			})
 		})
 	}
@@ -456,10 +458,10 @@ func TestConsumerHeldAfterAnotherWorkerNotedIt(t *testing.T) {
 		reopen(t, other)
 		after(20 * time.Second)
 		_, held := other.suspect(at(100, made(49)))
-		check(t, "held for, to who noted it", held, 10*time.Second)
+		check.Equal(t, "held for, to who noted it", held, 10*time.Second)
 		reopen(t, g)
 		_, held = g.suspect(at(100, made(49)))
-		check(t, "held for, to who learned of it later", held, 30*time.Second)
+		check.Equal(t, "held for, to who learned of it later", held, 30*time.Second)
 	})
 }
 
@@ -547,8 +549,8 @@ func TestConsumerMine(t *testing.T) {
 				}
 				after(c.inHand)
 				until, mine := g.mine(m)
-				check(t, "mine", mine, c.want)
-				check(t, "until", until.Sub(m.Arrived), 17*time.Second)
+				check.Equal(t, "mine", mine, c.want)
+				check.Equal(t, "until", until.Sub(m.Arrived), 17*time.Second)
 			})
 		})
 	}
@@ -560,8 +562,8 @@ func TestConsumerSeenBeforeItWasOpened(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		g := guard(new(fakeJetStream), new(ledgertest.Bucket))
 		g.seen(made(50), time.Now())
-		check(t, "gone", g.gone.Load(), false)
+		check.Equal(t, "gone", g.gone.Load(), false)
 		_, mine := g.mine(given{consumer: made(50), arrived: time.Now()}.message(t, nowhere()))
-		check(t, "mine", mine, false)
+		check.Equal(t, "mine", mine, false)
 	})
 }

@@ -5,6 +5,8 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/codeferry/codeferry/internal/check"
+
 	fakealiyun "github.com/codeferry/codeferry/internal/fakes/aliyun"
 	"github.com/codeferry/codeferry/messages"
 	"github.com/codeferry/codeferry/messages/wire"
@@ -40,14 +42,14 @@ func TestADeadLetterThatIsTooBig(t *testing.T) {
 			body = fmt.Sprintf(body, strings.Repeat("x", c.size-len(body)+len("%s")))
 			r.publish("codeferry.send.default.sms.SignIn.big", body)
 			o := r.next("big")
-			check(t, "status", o.Status, messages.StatusDead)
-			check(t, "reason", o.Reason, messages.ReasonRejected)
+			check.Equal(t, "status", o.Status, messages.StatusDead)
+			check.Equal(t, "reason", o.Reason, messages.ReasonRejected)
 			if t.Failed() {
 				t.Fatalf("the log:\n%s", r.log.String())
 			}
 			d := one(t, "dead letters", r.dead())
-			check(t, "dropped", d.Dropped, messages.DroppedTooBig)
-			check(t, "the message is kept", d.Message != nil, false)
+			check.Equal(t, "dropped", d.Dropped, messages.DroppedTooBig)
+			check.Equal(t, "the message is kept", d.Message != nil, false)
 			r.sms(2, "")
 			if o := r.next("sms-2"); o.Status != messages.StatusSent {
 				t.Errorf("the next message: got the outcome %+v, want sent", o)

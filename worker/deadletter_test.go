@@ -9,6 +9,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/codeferry/codeferry/internal/check"
+
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 
@@ -63,30 +65,30 @@ func TestDeadLetterSaysWhatHappened(t *testing.T) {
 	}
 	m := (*stored)[0]
 	got := letterOf(t, m)
-	check(t, "subject of the dead letter", m.Subject, "codeferry.dead.default.sms.undeliverable")
-	check(t, "Nats-Msg-Id", m.Header.Get("Nats-Msg-Id"), wire.DeadMsgID(&got))
-	check(t, "id", got.ID, "id-1")
-	check(t, "epoch", got.Epoch, 2)
-	check(t, "app", got.App, "default")
-	check(t, "channel", got.Channel, messages.SMS)
-	check(t, "type", got.Type, messages.SignIn)
-	check(t, "subject", got.Subject, smsSubject)
-	check(t, "stream", got.Stream, "CODEFERRY")
-	check(t, "sequence", got.Sequence, 7)
-	check(t, "to", got.To, messages.Mask("+8613012345678"))
-	check(t, "reason", got.Reason, messages.ReasonUndeliverable)
-	check(t, "detail", got.Detail, "why")
-	check(t, "advice", got.Advice, messages.ReasonUndeliverable.Advice()+" Set name.")
-	check(t, "attempts", len(got.Attempts), 2)
-	check(t, "connector", got.Connector, "b")
-	check(t, "code", got.Code, "E-2")
-	check(t, "deliveries", got.Deliveries, 3)
-	check(t, "stored at", got.StoredAt, noon.Add(-time.Second))
-	check(t, "created at", got.CreatedAt == nil, true)
-	check(t, "expires at", *got.ExpiresAt, d.expiresAt.UTC())
-	check(t, "dead at", got.DeadAt, noon)
-	check(t, "trace", got.TraceParent, trace)
-	check(t, "dropped", got.Dropped, messages.DroppedNoKey)
+	check.Equal(t, "subject of the dead letter", m.Subject, "codeferry.dead.default.sms.undeliverable")
+	check.Equal(t, "Nats-Msg-Id", m.Header.Get("Nats-Msg-Id"), wire.DeadMsgID(&got))
+	check.Equal(t, "id", got.ID, "id-1")
+	check.Equal(t, "epoch", got.Epoch, 2)
+	check.Equal(t, "app", got.App, "default")
+	check.Equal(t, "channel", got.Channel, messages.SMS)
+	check.Equal(t, "type", got.Type, messages.SignIn)
+	check.Equal(t, "subject", got.Subject, smsSubject)
+	check.Equal(t, "stream", got.Stream, "CODEFERRY")
+	check.Equal(t, "sequence", got.Sequence, 7)
+	check.Equal(t, "to", got.To, messages.Mask("+8613012345678"))
+	check.Equal(t, "reason", got.Reason, messages.ReasonUndeliverable)
+	check.Equal(t, "detail", got.Detail, "why")
+	check.Equal(t, "advice", got.Advice, messages.ReasonUndeliverable.Advice()+" Set name.")
+	check.Equal(t, "attempts", len(got.Attempts), 2)
+	check.Equal(t, "connector", got.Connector, "b")
+	check.Equal(t, "code", got.Code, "E-2")
+	check.Equal(t, "deliveries", got.Deliveries, 3)
+	check.Equal(t, "stored at", got.StoredAt, noon.Add(-time.Second))
+	check.Equal(t, "created at", got.CreatedAt == nil, true)
+	check.Equal(t, "expires at", *got.ExpiresAt, d.expiresAt.UTC())
+	check.Equal(t, "dead at", got.DeadAt, noon)
+	check.Equal(t, "trace", got.TraceParent, trace)
+	check.Equal(t, "dropped", got.Dropped, messages.DroppedNoKey)
 	for _, secret := range []string{"123456", "13012345678"} {
 		if strings.Contains(string(m.Data), secret) {
 			t.Errorf("the dead letter shows %s", secret)
@@ -105,7 +107,7 @@ func TestDeadLetterOfOneStoredMessage(t *testing.T) {
 		return (*stored)[0].Header.Get("Nats-Msg-Id")
 	}
 	first := id(given{})
-	check(t, "of its next delivery", id(given{delivered: 2}), first)
+	check.Equal(t, "of its next delivery", id(given{delivered: 2}), first)
 	for what, g := range map[string]given{
 		"of another message":        {sequence: 8},
 		"of a stream made again":    {storedAt: noon},
@@ -162,8 +164,8 @@ func TestDeadLetterKeepsTheMessage(t *testing.T) {
 				t.Fatal(err)
 			}
 			got := letterOf(t, (*stored)[0])
-			check(t, "dropped", got.Dropped, c.dropped)
-			check(t, "the message is kept", got.Message != nil, c.dropped == "")
+			check.Equal(t, "dropped", got.Dropped, c.dropped)
+			check.Equal(t, "the message is kept", got.Message != nil, c.dropped == "")
 			if strings.Contains(string((*stored)[0].Data), "123456") {
 				t.Error("the dead letter shows the code")
 			}
@@ -177,9 +179,9 @@ func TestDeadLetterKeepsTheMessage(t *testing.T) {
 			if err := opener.Open(got.Subject, got.Message); err != nil {
 				t.Fatalf("the message in the dead letter can't be opened: %v", err)
 			}
-			check(t, "the code that is kept", got.Message.Payload.Text("code"), "123456")
-			check(t, "the id that is kept", got.Message.ID, "id-1")
-			check(t, "the expiry that is kept", got.Message.ExpiresAt.Equal(d.expiresAt), true)
+			check.Equal(t, "the code that is kept", got.Message.Payload.Text("code"), "123456")
+			check.Equal(t, "the id that is kept", got.Message.ID, "id-1")
+			check.Equal(t, "the expiry that is kept", got.Message.ExpiresAt.Equal(d.expiresAt), true)
 		})
 	}
 }
@@ -195,13 +197,13 @@ func TestDeadLetterCanBeFound(t *testing.T) {
 	if err := l.store(t.Context(), fresh(t), verdict{reason: messages.ReasonExpired}); err != nil {
 		t.Fatal(err)
 	}
-	check(t, "hash of the address", letterOf(t, (*stored)[0]).ToHash, want)
+	check.Equal(t, "hash of the address", letterOf(t, (*stored)[0]).ToHash, want)
 	d := fresh(t)
 	d.code.To = ""
 	if err := l.store(t.Context(), d, verdict{reason: messages.ReasonInvalid}); err != nil {
 		t.Fatal(err)
 	}
-	check(t, "hash of no address", letterOf(t, (*stored)[1]).ToHash, "")
+	check.Equal(t, "hash of no address", letterOf(t, (*stored)[1]).ToHash, "")
 }
 
 // TestDeadLetterBare: it has no message, for a message that makes everything else panic.
@@ -213,10 +215,10 @@ func TestDeadLetterBare(t *testing.T) {
 		t.Fatal(err)
 	}
 	got := letterOf(t, (*stored)[0])
-	check(t, "reason", got.Reason, messages.ReasonPoison)
-	check(t, "dropped", got.Dropped, messages.DroppedInvalid)
-	check(t, "the message is kept", got.Message != nil, false)
-	check(t, "id", got.ID, "CODEFERRY-7")
+	check.Equal(t, "reason", got.Reason, messages.ReasonPoison)
+	check.Equal(t, "dropped", got.Dropped, messages.DroppedInvalid)
+	check.Equal(t, "the message is kept", got.Message != nil, false)
+	check.Equal(t, "id", got.ID, "CODEFERRY-7")
 }
 
 func TestDeadLetterIsNotStored(t *testing.T) {
@@ -260,17 +262,17 @@ func TestDeadLetterIsTooBig(t *testing.T) {
 				return keep(ctx, m)
 			}
 			err := l.store(t.Context(), fresh(t), verdict{reason: messages.ReasonRejected})
-			check(t, "tries", tries, map[bool]int{true: 2, false: 1}[c.again])
+			check.Equal(t, "tries", tries, map[bool]int{true: 2, false: 1}[c.again])
 			if c.refuses != nil && (bareToo || !c.again) {
-				check(t, "the refusal is returned", errors.Is(err, c.refuses), true)
+				check.Equal(t, "the refusal is returned", errors.Is(err, c.refuses), true)
 				return
 			}
 			if err != nil {
 				t.Fatal(err)
 			}
 			got := letterOf(t, (*stored)[0])
-			check(t, "the message is kept", got.Message != nil, !c.again)
-			check(t, "dropped", got.Dropped, map[bool]messages.Dropped{true: messages.DroppedTooBig, false: ""}[c.again])
+			check.Equal(t, "the message is kept", got.Message != nil, !c.again)
+			check.Equal(t, "dropped", got.Dropped, map[bool]messages.Dropped{true: messages.DroppedTooBig, false: ""}[c.again])
 		})
 	}
 }
@@ -284,6 +286,6 @@ func TestTraceParent(t *testing.T) {
 		if v == good {
 			want = good
 		}
-		check(t, "of "+v, traceParent(nats.Header{"traceparent": {v}}), want)
+		check.Equal(t, "of "+v, traceParent(nats.Header{"traceparent": {v}}), want)
 	}
 }

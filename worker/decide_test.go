@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/codeferry/codeferry/config"
+	"github.com/codeferry/codeferry/internal/check"
 	"github.com/codeferry/codeferry/messages"
 	"github.com/codeferry/codeferry/sender"
 	"github.com/codeferry/codeferry/worker/internal/ledger"
@@ -160,9 +161,9 @@ func wantIs(t *testing.T, v verdict, want rule, third bool) {
 	if third && want.grows {
 		want.delay *= 4
 	}
-	check(t, "action", v.action, want.action)
-	check(t, "reason", v.reason, want.reason)
-	check(t, "delay", v.delay, want.delay)
+	check.Equal(t, "action", v.action, want.action)
+	check.Equal(t, "reason", v.reason, want.reason)
+	check.Equal(t, "delay", v.delay, want.delay)
 }
 
 func wantDoubt(t *testing.T, v verdict, want rule, before []string) {
@@ -172,7 +173,7 @@ func wantDoubt(t *testing.T, v verdict, want rule, before []string) {
 		return
 	}
 	same(t, "suspects", v.suspects, append(slices.Clone(before), "a"))
-	check(t, "asked for", v.doubtGrace, want.doubt)
+	check.Equal(t, "asked for", v.doubtGrace, want.doubt)
 }
 
 // TestDecideSeveralAnswers: an answer that ends the attempts decides. Otherwise the
@@ -236,14 +237,14 @@ func TestDecideSeveralAnswers(t *testing.T) {
 			}
 			d.expiresAt = noon.Add(c.good)
 			v := policy{retry: retry, spread: steady}.decide(d, c.answers, noon)
-			check(t, "action", v.action, c.action)
-			check(t, "reason", v.reason, c.reason)
-			check(t, "delay", v.delay, c.delay)
+			check.Equal(t, "action", v.action, c.action)
+			check.Equal(t, "reason", v.reason, c.reason)
+			check.Equal(t, "delay", v.delay, c.delay)
 			code := ""
 			if v.err != nil {
 				code = v.err.Code
 			}
-			check(t, "whose answer it is", code, c.code)
+			check.Equal(t, "whose answer it is", code, c.code)
 		})
 	}
 }
@@ -265,7 +266,7 @@ func TestDecideTheExpiryIsABound(t *testing.T) {
 		d := fresh(t)
 		d.history, d.expiresAt = attempts(1, c.class), noon.Add(c.good)
 		v := policy{retry: retry, spread: steady}.decide(d, []answer{{connector: "a", err: &sender.Error{Class: c.class}, onDoubt: config.Resend}}, noon)
-		check(t, fmt.Sprintf("%v, good for %v: action", c.class, c.good), v.action, c.action)
+		check.Equal(t, fmt.Sprintf("%v, good for %v: action", c.class, c.good), v.action, c.action)
 	}
 }
 
@@ -283,10 +284,10 @@ func TestDecideAShareIsUsedUp(t *testing.T) {
 		d := given{storedAt: noon.Add(-c.age)}.open(t, nowhere())
 		p := policy{retry: retry, spread: steady}
 		v := p.decide(d, []answer{{connector: "a"}}, noon)
-		check(t, fmt.Sprintf("stored %v ago: action", c.age), v.action, actDefer)
-		check(t, fmt.Sprintf("stored %v ago: delay", c.age), v.delay, c.want)
+		check.Equal(t, fmt.Sprintf("stored %v ago: action", c.age), v.action, actDefer)
+		check.Equal(t, fmt.Sprintf("stored %v ago: delay", c.age), v.delay, c.want)
 		v = p.decide(d, []answer{{connector: "a", open: true, opensIn: 40 * time.Second}}, noon)
-		check(t, fmt.Sprintf("stored %v ago, the breaker is open: delay", c.age), v.delay, 40*time.Second)
+		check.Equal(t, fmt.Sprintf("stored %v ago, the breaker is open: delay", c.age), v.delay, 40*time.Second)
 	}
 }
 
@@ -295,40 +296,40 @@ func TestDecideAShareIsUsedUp(t *testing.T) {
 func TestDecideWithoutARequest(t *testing.T) {
 	d := fresh(t)
 	v := policy{retry: retry, spread: steady}.decide(d, []answer{{connector: "a", err: errWrongTemplate, unmade: true}}, noon)
-	check(t, "action", v.action, actRetry)
-	check(t, "delay", v.delay, mostDeferral)
-	check(t, "the outcome says that no template fits", v.unfilled, true)
-	check(t, "the outcome says why", v.err, errWrongTemplate)
+	check.Equal(t, "action", v.action, actRetry)
+	check.Equal(t, "delay", v.delay, mostDeferral)
+	check.Equal(t, "the outcome says that no template fits", v.unfilled, true)
+	check.Equal(t, "the outcome says why", v.err, errWrongTemplate)
 
 	// Another connector can perhaps fill in its template, but could not be called.
 	for _, told := range []bool{false, true} {
 		d.unfilled = told
 		v = policy{retry: retry, spread: steady}.decide(d, []answer{{connector: "a", err: errWrongTemplate, unmade: true}, {connector: "b", open: true, opensIn: time.Second}}, noon)
-		check(t, "one is open: action", v.action, actDefer)
-		check(t, "one is open: delay", v.delay, time.Second)
-		check(t, "one is open: why", v.why, ledger.WhyBreaker)
-		check(t, "one is open: which", strings.Join(v.open, " "), "b")
+		check.Equal(t, "one is open: action", v.action, actDefer)
+		check.Equal(t, "one is open: delay", v.delay, time.Second)
+		check.Equal(t, "one is open: why", v.why, ledger.WhyBreaker)
+		check.Equal(t, "one is open: which", strings.Join(v.open, " "), "b")
 		v = policy{retry: retry, spread: steady}.decide(d, []answer{{connector: "b"}, {connector: "a", err: errWrongTemplate, unmade: true}}, noon)
-		check(t, "one has no slot: action", v.action, actDefer)
-		check(t, "one has no slot: why", v.why, ledger.WhySlots)
-		check(t, "one has no slot: no outcome says that no template fits", v.unfilled, false)
+		check.Equal(t, "one has no slot: action", v.action, actDefer)
+		check.Equal(t, "one has no slot: why", v.why, ledger.WhySlots)
+		check.Equal(t, "one has no slot: no outcome says that no template fits", v.unfilled, false)
 	}
 
 	d.unfilled = true
 	v = policy{retry: retry, spread: steady}.decide(d, []answer{{connector: "a", err: errWrongTemplate, unmade: true}, {connector: "b", err: errWrongTemplate, unmade: true}}, noon)
-	check(t, "again: action", v.action, actDefer)
-	check(t, "again: delay", v.delay, mostDeferral)
-	check(t, "again: why", v.why, ledger.WhyTemplate)
+	check.Equal(t, "again: action", v.action, actDefer)
+	check.Equal(t, "again: delay", v.delay, mostDeferral)
+	check.Equal(t, "again: why", v.why, ledger.WhyTemplate)
 	contains(t, "again: detail", v.detail, "no connector can fill in its template")
-	check(t, "again: open", len(v.open), 0)
+	check.Equal(t, "again: open", len(v.open), 0)
 
 	v = policy{retry: retry, spread: steady}.decide(d, []answer{{connector: "a", err: errWrongTemplate, unmade: true}, {connector: "b", err: &sender.Error{Class: sender.Throttled}}}, noon)
-	check(t, "a request was made: action", v.action, actRetry)
-	check(t, "a request was made: it is about that", v.unfilled, false)
+	check.Equal(t, "a request was made: action", v.action, actRetry)
+	check.Equal(t, "a request was made: it is about that", v.unfilled, false)
 
 	d.expiresAt = noon.Add(mostDeferral)
 	v = policy{retry: retry, spread: steady}.decide(d, []answer{{connector: "a", err: errWrongTemplate, unmade: true}}, noon)
-	check(t, "no time is left: reason", v.reason, messages.ReasonExpired)
+	check.Equal(t, "no time is left: reason", v.reason, messages.ReasonExpired)
 }
 
 // TestDecideWaitsAsTheProviderAsks: the delay is what the provider asks for, but at least
@@ -359,9 +360,9 @@ func TestDecideWaitsAsTheProviderAsks(t *testing.T) {
 				connector: "a", err: &sender.Error{Class: c.class, RetryAfter: c.after}, opensIn: c.opens,
 				askable: c.asked > 0, askGrace: c.asked, onDoubt: config.Resend,
 			}}, noon)
-			check(t, "delay", v.delay, c.delay)
+			check.Equal(t, "delay", v.delay, c.delay)
 			if c.doubts > 0 {
-				check(t, "asked for", v.doubtGrace, c.doubts)
+				check.Equal(t, "asked for", v.doubtGrace, c.doubts)
 			}
 		})
 	}
@@ -391,7 +392,7 @@ func TestDecideSaysWhy(t *testing.T) {
 		d.history, d.expiresAt = attempts(c.history, sender.Throttled), noon.Add(c.good)
 		c.answer.connector = "a"
 		v := policy{retry: retry, spread: steady}.decide(d, []answer{c.answer}, noon)
-		check(t, name, v.detail, c.want)
+		check.Equal(t, name, v.detail, c.want)
 	}
 }
 
@@ -406,7 +407,7 @@ func TestDecideAfterTheOnlyAttempt(t *testing.T) {
 		d := fresh(t)
 		d.history, d.expiresAt = attempts(1, class), noon.Add(time.Hour)
 		a := answer{connector: "a", onDoubt: config.Resend, err: &sender.Error{Class: class, Code: "E-1", Detail: "no luck"}}
-		check(t, class.String(), policy{retry: once, spread: steady}.decide(d, []answer{a}, noon).detail, want)
+		check.Equal(t, class.String(), policy{retry: once, spread: steady}.decide(d, []answer{a}, noon).detail, want)
 	}
 }
 
@@ -438,7 +439,7 @@ func TestBackoff(t *testing.T) {
 	} {
 		for random, factor := range map[float64]float64{0: 0.5, 0.5: 1, 1: 1.5} {
 			got := backoffAfter(r, n, spread{func() float64 { return random }})
-			check(t, fmt.Sprintf("after %d failures, random %v", n, random), got, time.Duration(float64(want)*factor))
+			check.Equal(t, fmt.Sprintf("after %d failures, random %v", n, random), got, time.Duration(float64(want)*factor))
 		}
 	}
 }
@@ -447,7 +448,7 @@ func TestSpread(t *testing.T) {
 	for random, want := range map[float64]time.Duration{
 		0: 8 * time.Second, 0.5: 9*time.Second + 50*time.Millisecond, 1: 10*time.Second + 100*time.Millisecond,
 	} {
-		check(t, fmt.Sprintf("random %v", random), spread{func() float64 { return random }}.of(8*time.Second), want)
+		check.Equal(t, fmt.Sprintf("random %v", random), spread{func() float64 { return random }}.of(8*time.Second), want)
 	}
 }
 
@@ -465,7 +466,7 @@ func TestDecideWhenTheShareIsUsedUp(t *testing.T) {
 	} {
 		d := given{storedAt: noon.Add(-c.waited)}.open(t, nowhere())
 		v := policy{retry: retry, spread: steady}.decide(d, []answer{{connector: "a", open: c.opens > 0, opensIn: c.opens}}, noon)
-		check(t, fmt.Sprintf("delay after %v, open for %v", c.waited, c.opens), v.delay, c.want)
+		check.Equal(t, fmt.Sprintf("delay after %v, open for %v", c.waited, c.opens), v.delay, c.want)
 	}
 }
 
@@ -479,7 +480,7 @@ func TestDecideSpreadsOnlyAPause(t *testing.T) {
 		d := fresh(t)
 		d.history = attempts(1, sender.Misconfigured)
 		v := p.decide(d, []answer{{connector: "a", err: &sender.Error{Class: sender.Misconfigured}, opensIn: opens}}, noon)
-		check(t, "delay, open for "+opens.String(), v.delay, want)
+		check.Equal(t, "delay, open for "+opens.String(), v.delay, want)
 	}
 }
 
@@ -504,15 +505,15 @@ func TestDecideByScope(t *testing.T) {
 				what := fmt.Sprintf("%v of the %v, opens in %v: ", class, scope, opens)
 				switch class {
 				case sender.Permanent, sender.RecipientLimited:
-					check(t, what+"action", v.action, actDead)
+					check.Equal(t, what+"action", v.action, actDead)
 				case sender.Unknown:
-					check(t, what+"action", v.action, actDoubt)
+					check.Equal(t, what+"action", v.action, actDoubt)
 				case sender.Throttled, sender.Unavailable:
-					check(t, what+"action", v.action, actRetry)
-					check(t, what+"delay", v.delay, time.Second)
+					check.Equal(t, what+"action", v.action, actRetry)
+					check.Equal(t, what+"delay", v.delay, time.Second)
 				case sender.Misconfigured, sender.AccountDown:
-					check(t, what+"action", v.action, actRetry)
-					check(t, what+"delay", v.delay, wait)
+					check.Equal(t, what+"action", v.action, actRetry)
+					check.Equal(t, what+"delay", v.delay, wait)
 				}
 			}
 		}
@@ -524,6 +525,6 @@ func TestDecideByScope(t *testing.T) {
 func TestDecideOpenIsNotUsedUp(t *testing.T) {
 	d := given{storedAt: noon.Add(-time.Hour)}.open(t, nowhere())
 	p := policy{retry: retry, spread: steady}
-	check(t, "delay, if it may be tried by now", p.decide(d, []answer{{connector: "a", open: true}}, noon).delay, leastDeferral)
-	check(t, "delay, if not", p.decide(d, []answer{{connector: "a", open: true, opensIn: 3 * time.Second}}, noon).delay, 3*time.Second)
+	check.Equal(t, "delay, if it may be tried by now", p.decide(d, []answer{{connector: "a", open: true}}, noon).delay, leastDeferral)
+	check.Equal(t, "delay, if not", p.decide(d, []answer{{connector: "a", open: true, opensIn: 3 * time.Second}}, noon).delay, 3*time.Second)
 }

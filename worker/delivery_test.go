@@ -6,6 +6,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/codeferry/codeferry/internal/check"
 	"github.com/codeferry/codeferry/messages"
 	"github.com/codeferry/codeferry/sender"
 	"github.com/codeferry/codeferry/worker/internal/ledger"
@@ -26,7 +27,7 @@ func TestEntryAndRecall(t *testing.T) {
 	if err := json.Unmarshal(b, &e); err != nil {
 		t.Fatal(err)
 	}
-	check(t, "state", e.State, ledger.InDoubt)
+	check.Equal(t, "state", e.State, ledger.InDoubt)
 	var got past
 	got.recall(&e)
 	if want := d.past; !reflect.DeepEqual(got, want) {
@@ -41,7 +42,7 @@ func TestLastAttempt(t *testing.T) {
 		t.Errorf("without an attempt: got %+v, want nil", got)
 	}
 	p := past{history: []messages.Attempt{{Connector: "a"}, {Connector: "b"}}}
-	check(t, "the last one", p.lastAttempt().Connector, "b")
+	check.Equal(t, "the last one", p.lastAttempt().Connector, "b")
 }
 
 func TestMayHaveBeenSent(t *testing.T) {
@@ -60,6 +61,6 @@ func TestMayHaveBeenSent(t *testing.T) {
 func TestExpired(t *testing.T) {
 	o := opened{expiresAt: noon}
 	for at, want := range map[time.Time]bool{noon.Add(-1): false, noon: true, noon.Add(1): true} {
-		check(t, at.String(), o.expired(at), want)
+		check.Equal(t, at.String(), o.expired(at), want)
 	}
 }

@@ -7,6 +7,8 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/codeferry/codeferry/internal/check"
+
 	"github.com/rs/zerolog"
 
 	"github.com/codeferry/codeferry/config"
@@ -57,7 +59,7 @@ func TestRefusingDomains(t *testing.T) {
 						r.accepted()
 						continue
 					}
-					check(t, fmt.Sprintf("step %d, %s: every domain refuses", i, s.to), r.refused(s.to, s.code), s.all)
+					check.Equal(t, fmt.Sprintf("step %d, %s: every domain refuses", i, s.to), r.refused(s.to, s.code), s.all)
 				}
 			})
 		})
@@ -69,7 +71,7 @@ func TestDomainOf(t *testing.T) {
 		"u@example.com": "example.com", "u@a.b.Example.COM": "example.com", `"a@b"@example.org`: "example.org",
 		"u@localhost": "localhost", "@x": "x", "+8613012345678": "", "": "",
 	} {
-		check(t, to, domainOf(to), want)
+		check.Equal(t, to, domainOf(to), want)
 	}
 }
 
@@ -93,16 +95,16 @@ func TestBreakerWhenAllRefuse(t *testing.T) {
 		for i := range 50 { // many domains, but in too short a time
 			refused(i)
 		}
-		check(t, "open at first", b.open(), false)
+		check.Equal(t, "open at first", b.open(), false)
 		after(domainsFor)
 		refused(50)
-		check(t, "open", b.open(), true)
-		check(t, "opens in", b.opensIn(), 5*time.Second)
+		check.Equal(t, "open", b.open(), true)
+		check.Equal(t, "opens in", b.opensIn(), 5*time.Second)
 		contains(t, "log", log.String(), "several domains in a row refused with the same code")
 		contains(t, "log", log.String(), `"class":"unavailable","code":"554"`)
 		after(5*time.Second + 1)
 		refused(51)
-		check(t, "closed by an answer about a domain", b.closed(), true)
+		check.Equal(t, "closed by an answer about a domain", b.closed(), true)
 		log.Reset()
 		for range healthLeast {
 			requests(t, b, 1, errAway)

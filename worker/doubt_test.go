@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/codeferry/codeferry/config"
+	"github.com/codeferry/codeferry/internal/check"
 	fakealiyun "github.com/codeferry/codeferry/internal/fakes/aliyun"
 	"github.com/codeferry/codeferry/messages"
 	"github.com/codeferry/codeferry/messages/wire"
@@ -33,8 +34,8 @@ func TestAnSMSInDoubtIsAskedFor(t *testing.T) {
 					sent++
 				}
 				if o.Status.Final() {
-					check(t, o.ID+": last status", o.Status, messages.StatusSent)
-					check(t, o.ID+": attempts", o.Attempt, 1)
+					check.Equal(t, o.ID+": last status", o.Status, messages.StatusSent)
+					check.Equal(t, o.ID+": attempts", o.Attempt, 1)
 				}
 			}
 			r.empty()
@@ -52,9 +53,9 @@ func TestAnSMSThatNeverArrivedIsSentAfterTheGrace(t *testing.T) {
 	r.start()
 	story := r.story(r.sms(1, ""))
 	last := story[len(story)-1]
-	check(t, "outcomes", len(story), 2)
-	check(t, "last status", last.Status, messages.StatusSent)
-	check(t, "attempts", last.Attempt, 2)
+	check.Equal(t, "outcomes", len(story), 2)
+	check.Equal(t, "last status", last.Status, messages.StatusSent)
+	check.Equal(t, "attempts", last.Attempt, 2)
 	if took := last.At.Sub(story[0].At); took < 80*time.Millisecond {
 		t.Errorf("sent again after %v, want at least 80ms", took)
 	}
@@ -70,8 +71,8 @@ func TestADoubtThatCannotBeAskedForIsDeadOnceTheCodeHasExpired(t *testing.T) {
 	r.start()
 	id := r.sms(1, `,"expiresAt":"`+time.Now().Add(2*time.Second).UTC().Format(time.RFC3339Nano)+`"`)
 	story := r.story(id)
-	check(t, "reason", story[len(story)-1].Reason, messages.ReasonDoubt)
-	check(t, "requests", r.box.Requests()["SendSms"], 1)
+	check.Equal(t, "reason", story[len(story)-1].Reason, messages.ReasonDoubt)
+	check.Equal(t, "requests", r.box.Requests()["SendSms"], 1)
 }
 
 func TestAMailInDoubtIsSentAgainAndSaysSo(t *testing.T) {
@@ -80,11 +81,11 @@ func TestAMailInDoubtIsSentAgainAndSaysSo(t *testing.T) {
 	r.fault(fakealiyun.Fault{Drop: fakealiyun.DropAfter, Count: 1})
 	r.start()
 	story := r.story(r.email(1, ""))
-	check(t, "outcomes", len(story), 2)
-	check(t, "first status", story[0].Status, messages.StatusUnknown)
-	check(t, "first class", story[0].Class, "unknown")
-	check(t, "attempts", story[len(story)-1].Attempt, 2)
-	check(t, "detail", story[len(story)-1].Detail, "it may arrive twice: connector direct-mail may have sent it before and can't be asked, and onDoubt is resend")
+	check.Equal(t, "outcomes", len(story), 2)
+	check.Equal(t, "first status", story[0].Status, messages.StatusUnknown)
+	check.Equal(t, "first class", story[0].Class, "unknown")
+	check.Equal(t, "attempts", story[len(story)-1].Attempt, 2)
+	check.Equal(t, "detail", story[len(story)-1].Detail, "it may arrive twice: connector direct-mail may have sent it before and can't be asked, and onDoubt is resend")
 }
 
 func TestClaims(t *testing.T) {
@@ -102,9 +103,9 @@ func TestClaims(t *testing.T) {
 		r.fault(fakealiyun.Fault{Code: "Throttling", Count: 3})
 		r.start()
 		o := r.story(r.sms(1, ""))
-		check(t, "outcomes", len(o), 4)
-		check(t, "last status", o[len(o)-1].Status, messages.StatusSent)
-		check(t, "attempts", o[len(o)-1].Attempt, 4)
+		check.Equal(t, "outcomes", len(o), 4)
+		check.Equal(t, "last status", o[len(o)-1].Status, messages.StatusSent)
+		check.Equal(t, "attempts", o[len(o)-1].Attempt, 4)
 	})
 	t.Run("the count of a server that forgot is not believed", func(t *testing.T) {
 		r := newRig(t, "", claimed)
@@ -156,9 +157,9 @@ func TestClaims(t *testing.T) {
 			t.Fatal("the stream has not stored the message again")
 		}
 		o := r.story("sms-1")
-		check(t, "last status", o[len(o)-1].Status, messages.StatusSent)
-		check(t, "attempts", o[len(o)-1].Attempt, 0)
-		check(t, "requests", r.box.Requests()["SendSms"], 1)
+		check.Equal(t, "last status", o[len(o)-1].Status, messages.StatusSent)
+		check.Equal(t, "attempts", o[len(o)-1].Attempt, 0)
+		check.Equal(t, "requests", r.box.Requests()["SendSms"], 1)
 	})
 	t.Run("what is published again without a Nats-Msg-Id is another message", func(t *testing.T) {
 		r := newRig(t, "", claimed)
@@ -167,7 +168,7 @@ func TestClaims(t *testing.T) {
 			r.story(r.sms(1, ""))
 			r.empty()
 		}
-		check(t, "requests", r.box.Requests()["SendSms"], 2)
+		check.Equal(t, "requests", r.box.Requests()["SendSms"], 2)
 	})
 	t.Run("another code of the same id is sent", func(t *testing.T) {
 		r := newRig(t, "", claimed)
@@ -176,7 +177,7 @@ func TestClaims(t *testing.T) {
 			r.publish("codeferry.send.default.sms.SignIn.u", fmt.Sprintf(`{"id":"same","to":"13000000001","type":"SignIn","payload":{"code":"12345%d"}}`, i))
 			sentOnce(t, r.story("same"))
 		}
-		check(t, "sent", len(r.box.Inbox("")), 2)
+		check.Equal(t, "sent", len(r.box.Inbox("")), 2)
 	})
 	t.Run("another message's claim of the same id means nothing", func(t *testing.T) {
 		r := newRig(t, "", claimed)
@@ -185,7 +186,7 @@ func TestClaims(t *testing.T) {
 		r.start()
 		o := r.story(id)
 		sentOnce(t, o)
-		check(t, "attempts", o[0].Attempt, 1)
+		check.Equal(t, "attempts", o[0].Attempt, 1)
 	})
 }
 
@@ -262,8 +263,8 @@ func TestAnUnreachableConnectorIsLeftAlone(t *testing.T) {
 		if o.Status == messages.StatusRetrying {
 			continue // its turn came while the breaker opened, and the second connector had no slot
 		}
-		check(t, o.ID+": status", o.Status, messages.StatusSent)
-		check(t, o.ID+": connector", o.Connector, "backup")
+		check.Equal(t, o.ID+": status", o.Status, messages.StatusSent)
+		check.Equal(t, o.ID+": connector", o.Connector, "backup")
 		sent++
 	}
 	if tried := r.attempts("direct-mail", "unavailable"); tried >= n {
@@ -294,7 +295,7 @@ func TestAHangingConnectorKeepsToItsShare(t *testing.T) {
 		r.email(i, "")
 	}
 	r.eventually("what the hanging connector does not hold is sent", func() bool { return len(r.box.Inbox("")) >= n-12 })
-	check(t, "requests that hang, of 16 slots", hanging.Requests()["SingleSendMail"]-1, 12)
+	check.Equal(t, "requests that hang, of 16 slots", hanging.Requests()["SingleSendMail"]-1, 12)
 	hanging.Close()
 }
 

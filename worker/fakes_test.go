@@ -292,14 +292,6 @@ func state(t testing.TB, b *ledgertest.Bucket, d *delivery) string {
 	return or(string(entryOf(t, b, d).State), "nothing")
 }
 
-// check compares what a test got with what it wants, and names it.
-func check[T comparable](t testing.TB, what string, got, want T) {
-	t.Helper()
-	if got != want {
-		t.Errorf("%s: got %v, want %v", what, got, want)
-	}
-}
-
 // contains checks that a text has a part.
 func contains(t testing.TB, what, text, part string) {
 	t.Helper()

@@ -8,6 +8,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/codeferry/codeferry/internal/check"
+
 	"github.com/nats-io/nats.go/jetstream"
 
 	"github.com/codeferry/codeferry/config"
@@ -42,8 +44,8 @@ func TestThousandsOverSixteenSlots(t *testing.T) {
 		case o := <-r.outcomes:
 			stalled.Reset(patience)
 			sent[o.ID]++
-			check(t, o.ID+": status", o.Status, messages.StatusSent)
-			check(t, o.ID+": outcomes", sent[o.ID], 1)
+			check.Equal(t, o.ID+": status", o.Status, messages.StatusSent)
+			check.Equal(t, o.ID+": outcomes", sent[o.ID], 1)
 		case <-stalled.C:
 			t.Fatalf("no outcome for %v, %d of %d sent\n%s", patience, len(sent), 2*n, r.log.String())
 		}
@@ -75,7 +77,7 @@ func TestTheMessageOutlivesADeadLetterThatCannotBeStored(t *testing.T) {
 		t.Fatal(err)
 	}
 	o := r.story(id)
-	check(t, "reason", o[len(o)-1].Reason, messages.ReasonRejected)
+	check.Equal(t, "reason", o[len(o)-1].Reason, messages.ReasonRejected)
 	r.empty()
 	if n := len(one(t, "dead letters", r.dead()).Attempts); n < 2 {
 		t.Errorf("the dead letter has %d attempts, want at least 2", n)
@@ -94,7 +96,7 @@ func TestADeadLetterIsNotLostForAnotherOfTheSameID(t *testing.T) {
 		r.story("same")
 	}
 	r.empty()
-	check(t, "dead letters of two messages", len(r.dead()), 2)
+	check.Equal(t, "dead letters of two messages", len(r.dead()), 2)
 }
 
 func TestAConsumerThatGoesIsMadeAgain(t *testing.T) {
@@ -114,7 +116,7 @@ func TestAConsumerThatGoesIsMadeAgain(t *testing.T) {
 		return err == nil
 	})
 	r.story(r.sms(3, ""))
-	check(t, "accepted messages", len(r.box.Inbox("")), 3)
+	check.Equal(t, "accepted messages", len(r.box.Inbox("")), 3)
 }
 
 // TestShutdown stops a worker whose slots all wait for the provider, with more messages
@@ -131,13 +133,13 @@ func TestShutdown(t *testing.T) {
 	}
 	r.eventually("four requests are under way", func() bool { return r.box.Requests()["SendSms"] == 4 })
 	stop()
-	check(t, "messages that were finished, of those that had begun", len(r.box.Inbox("")), 4)
+	check.Equal(t, "messages that were finished, of those that had begun", len(r.box.Inbox("")), 4)
 	r.start()
 	sent := make(map[string]bool)
 	for len(sent) < n {
 		o := <-r.outcomes
-		check(t, o.ID+": status", o.Status, messages.StatusSent)
-		check(t, o.ID+": it was sent before", sent[o.ID], false)
+		check.Equal(t, o.ID+": status", o.Status, messages.StatusSent)
+		check.Equal(t, o.ID+": it was sent before", sent[o.ID], false)
 		sent[o.ID] = true
 	}
 	r.empty()
@@ -204,9 +206,9 @@ func TestAMessageWhoseWorkerDied(t *testing.T) {
 		r.start()
 		o := r.story(id)
 		last := o[len(o)-1]
-		check(t, "outcomes", len(o), 2)
-		check(t, "first status", o[0].Status, messages.StatusUnknown)
-		check(t, "last status", last.Status, messages.StatusSent)
+		check.Equal(t, "outcomes", len(o), 2)
+		check.Equal(t, "first status", o[0].Status, messages.StatusUnknown)
+		check.Equal(t, "last status", last.Status, messages.StatusSent)
 		if took := last.At.Sub(o[0].At); took < 60*time.Millisecond {
 			t.Errorf("sent %v after the doubt, want at least 60ms", took)
 		}
@@ -222,8 +224,8 @@ func TestAMessageWhoseWorkerDied(t *testing.T) {
 		r.start()
 		o := r.story(id)
 		sentOnce(t, o)
-		check(t, "connector", o[0].Connector, "aliyun-sms")
-		check(t, "attempts", o[0].Attempt, 0)
+		check.Equal(t, "connector", o[0].Connector, "aliyun-sms")
+		check.Equal(t, "attempts", o[0].Attempt, 0)
 		r.empty()
 		if got := r.box.Requests()["SendSms"]; got != 1 || len(r.box.Inbox("")) != 1 {
 			t.Errorf("%d requests, inbox %v", got, r.box.Inbox(""))
@@ -239,7 +241,7 @@ func TestAMessageWhoseWorkerDied(t *testing.T) {
 		// written that there were two.
 		r.ledger(1, `{"state":"doubt","delivery":3,"doubts":2}`)
 		r.start()
-		check(t, "reason", r.story(id)[0].Reason, messages.ReasonPoison)
+		check.Equal(t, "reason", r.story(id)[0].Reason, messages.ReasonPoison)
 		if len(r.box.Inbox("")) != 0 {
 			t.Error("sent")
 		}
@@ -251,6 +253,6 @@ func TestAMessageWhoseWorkerDied(t *testing.T) {
 		r.ledger(1, `{"state":"sent","delivery":1}`)
 		r.start()
 		r.empty()
-		check(t, "requests", r.box.Requests()["SendSms"], 0)
+		check.Equal(t, "requests", r.box.Requests()["SendSms"], 0)
 	})
 }

@@ -4,6 +4,7 @@ import (
 	"reflect"
 	"testing"
 
+	"github.com/codeferry/codeferry/internal/check"
 	"github.com/codeferry/codeferry/messages"
 	"github.com/codeferry/codeferry/worker/internal/jetpull"
 )
@@ -23,7 +24,7 @@ func TestWorkerBlocked(t *testing.T) {
 		if !reflect.DeepEqual(got, want) {
 			t.Errorf("%s: got the blocked channels %v, want %v", when, got, want)
 		}
-		check(t, when+": known", known, w.pools.Load() != nil)
+		check.Equal(t, when+": known", known, w.pools.Load() != nil)
 	}
 	blocked("before it has started")
 	w.pools.Store(&pools)
@@ -55,11 +56,11 @@ func TestWorkerNotClosed(t *testing.T) {
 func TestWorkerInFlight(t *testing.T) {
 	t.Parallel()
 	w := new(Worker)
-	check(t, "before it has started", w.InFlight(), 0)
+	check.Equal(t, "before it has started", w.InFlight(), 0)
 	pools := []*pool{{inFlight: newInFlight()}, {inFlight: newInFlight()}}
 	w.pools.Store(&pools)
 	for i := range 20 {
 		pools[i%2].inFlight.add(&jetpull.Message{Sequence: uint64(i)})
 	}
-	check(t, "of two pools", w.InFlight(), 20)
+	check.Equal(t, "of two pools", w.InFlight(), 20)
 }

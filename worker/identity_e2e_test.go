@@ -8,6 +8,7 @@ import (
 	"github.com/codeferry/codeferry/config"
 	"github.com/codeferry/codeferry/internal/archive"
 	"github.com/codeferry/codeferry/internal/broker"
+	"github.com/codeferry/codeferry/internal/check"
 	fakealiyun "github.com/codeferry/codeferry/internal/fakes/aliyun"
 	"github.com/codeferry/codeferry/messages"
 	"github.com/codeferry/codeferry/messages/wire"
@@ -80,7 +81,7 @@ func TestOneIDForTwoMessagesInFlight(t *testing.T) {
 				if n := len(r.box.Inbox("13000000001")); n != 1 {
 					t.Errorf("the first message was accepted %d times, want once", n)
 				}
-				check(t, "accepted messages, of two publishes", len(r.box.Inbox("")), 2)
+				check.Equal(t, "accepted messages, of two publishes", len(r.box.Inbox("")), 2)
 			})
 		})
 	}
@@ -117,7 +118,7 @@ func TestAStreamMadeAgain(t *testing.T) {
 						t.Fatal(err)
 					}
 				}
-				check(t, "messages left, of two", c.left(r), 2)
+				check.Equal(t, "messages left, of two", c.left(r), 2)
 			})
 		})
 	}

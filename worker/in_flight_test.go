@@ -6,6 +6,8 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"github.com/codeferry/codeferry/internal/check"
 )
 
 // known returns a channel that says that AckWait is known.
@@ -37,22 +39,22 @@ func TestHeartbeatSpeaksForWhatTakesLong(t *testing.T) {
 		f.add(young)
 		after(ackWait / 6)
 		synctest.Wait()
-		check(t, "said at the first beat", said.empty(), "codeferry.send.default.sms.SignIn.long in progress for 30s")
+		check.Equal(t, "said at the first beat", said.empty(), "codeferry.send.default.sms.SignIn.long in progress for 30s")
 		f.remove(long)
 		after(ackWait / 3)
 		synctest.Wait()
-		check(t, "said at the second beat", said.empty(), "codeferry.send.default.sms.SignIn.young in progress for 30s")
+		check.Equal(t, "said at the second beat", said.empty(), "codeferry.send.default.sms.SignIn.young in progress for 30s")
 		after(ackWait / 3)
 		synctest.Wait()
-		check(t, "said at the third beat", said.empty(), "codeferry.send.default.sms.SignIn.young in progress for 30s")
+		check.Equal(t, "said at the third beat", said.empty(), "codeferry.send.default.sms.SignIn.young in progress for 30s")
 		f.remove(young)
 		after(ackWait)
 		synctest.Wait()
-		check(t, "said when all is done", said.empty(), "")
+		check.Equal(t, "said when all is done", said.empty(), "")
 		f.add(long)
 		cancel()
 		<-ended
-		check(t, "said after the end", said.empty(), "")
+		check.Equal(t, "said after the end", said.empty(), "")
 	})
 }
 
@@ -68,17 +70,17 @@ func TestHeartbeatFollowsAckWait(t *testing.T) {
 		f.add(arrives(t, nowhere()).msg)
 		after(time.Second)
 		synctest.Wait()
-		check(t, "said after a third", said.empty(), smsSubject+" in progress for 3s")
+		check.Equal(t, "said after a third", said.empty(), smsSubject+" in progress for 3s")
 		wait.Store(int64(30 * time.Second))
 		after(time.Second)
 		synctest.Wait()
 		said.empty()
 		after(10*time.Second - 1)
 		synctest.Wait()
-		check(t, "said before a third of the longer wait", said.empty(), "")
+		check.Equal(t, "said before a third of the longer wait", said.empty(), "")
 		after(1)
 		synctest.Wait()
-		check(t, "said after a third of the longer wait", said.empty(), smsSubject+" in progress for 30s")
+		check.Equal(t, "said after a third of the longer wait", said.empty(), smsSubject+" in progress for 30s")
 	})
 }
 
@@ -98,17 +100,17 @@ func TestHeartbeatBeginsWhenAckWaitIsKnown(t *testing.T) {
 				f.add(arrives(t, nowhere()).msg)
 				after(time.Minute)
 				synctest.Wait()
-				check(t, "said before", said.empty(), "")
+				check.Equal(t, "said before", said.empty(), "")
 				if stops {
 					cancel()
 					<-ended
-					check(t, "said in the end", said.empty(), "")
+					check.Equal(t, "said in the end", said.empty(), "")
 					return
 				}
 				close(looked)
 				after(time.Second)
 				synctest.Wait()
-				check(t, "said a third of AckWait later", said.empty(), smsSubject+" in progress for 3s")
+				check.Equal(t, "said a third of AckWait later", said.empty(), smsSubject+" in progress for 3s")
 			})
 		})
 	}

@@ -9,6 +9,8 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/codeferry/codeferry/internal/check"
+
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 	"github.com/rs/zerolog"
@@ -73,17 +75,17 @@ func TestKeeperOfUnfitSettings(t *testing.T) {
 	} {
 		k.ensure = step.ensure
 		k.look(t.Context())
-		check(t, step.name+": wrong", k.state() != nil, step.wrong)
-		check(t, step.name+": holds", k.holds() != nil, step.holds)
-		check(t, step.name+": changes", k.changes, step.changes)
-		check(t, step.name+": said", k.logged.lines, step.said)
+		check.Equal(t, step.name+": wrong", k.state() != nil, step.wrong)
+		check.Equal(t, step.name+": holds", k.holds() != nil, step.holds)
+		check.Equal(t, step.name+": changes", k.changes, step.changes)
+		check.Equal(t, step.name+": said", k.logged.lines, step.said)
 	}
 	k.now = k.now.Add(logEvery)
 	k.look(t.Context())
-	check(t, "said after a minute", k.logged.lines, 4)
+	check.Equal(t, "said after a minute", k.logged.lines, 4)
 	k.ensure = unfitness{blocks: true}
 	k.look(t.Context())
-	check(t, "another problem is said at once", k.logged.lines, 5)
+	check.Equal(t, "another problem is said at once", k.logged.lines, 5)
 }
 
 // TestKeeperOfSettingsThatAlternate: each text is said once a minute, also if two take turns at
@@ -102,16 +104,16 @@ func TestKeeperOfSettingsThatAlternate(t *testing.T) {
 		case second > 60:
 			want = 4
 		}
-		check(t, fmt.Sprintf("said after %d s", second), k.logged.lines, want)
+		check.Equal(t, fmt.Sprintf("said after %d s", second), k.logged.lines, want)
 		k.now = k.now.Add(time.Second)
 	}
 	k.ensure = nil
 	k.look(t.Context())
-	check(t, "said at the end", k.logged.lines, 5)
+	check.Equal(t, "said at the end", k.logged.lines, 5)
 	for i := range 10 * maxLogged {
 		k.logProblem("unfit", fmt.Sprint("text ", i), func() { k.logged.lines++ })
 	}
-	check(t, "said of many texts", k.logged.lines, 5+maxLogged+1)
+	check.Equal(t, "said of many texts", k.logged.lines, 5+maxLogged+1)
 }
 
 func TestKeeperOfTheLedger(t *testing.T) {
@@ -119,34 +121,34 @@ func TestKeeperOfTheLedger(t *testing.T) {
 	for _, claims := range []bool{true, false} {
 		k := newSomeKeeper(claims)
 		k.probe = full
-		check(t, "nothing", k.ledgerFailed(nil), false)
-		check(t, "another worker's", k.ledgerFailed(ledger.ErrLost), false)
-		check(t, "told to stop", k.ledgerFailed(context.Canceled), false)
+		check.Equal(t, "nothing", k.ledgerFailed(nil), false)
+		check.Equal(t, "another worker's", k.ledgerFailed(ledger.ErrLost), false)
+		check.Equal(t, "told to stop", k.ledgerFailed(context.Canceled), false)
 		k.away = true
-		check(t, "NATS is away", k.ledgerFailed(full), false)
+		check.Equal(t, "NATS is away", k.ledgerFailed(full), false)
 		k.away = false
-		check(t, "well", k.state(), nil)
+		check.Equal(t, "well", k.state(), nil)
 		for range 3 {
-			check(t, "the ledger's fault", k.ledgerFailed(full), true)
+			check.Equal(t, "the ledger's fault", k.ledgerFailed(full), true)
 		}
-		check(t, "said", k.logged.lines, 1)
-		check(t, "holds", k.holds() != nil, claims)
+		check.Equal(t, "said", k.logged.lines, 1)
+		check.Equal(t, "holds", k.holds() != nil, claims)
 		contains(t, "state", k.state().Error(), "the ledger can't be written: claim: nats: API error: code=0 err_code=10023 description=no room")
-		check(t, "changes", k.changes, 1)
+		check.Equal(t, "changes", k.changes, 1)
 		select {
 		case <-k.poked:
 		default:
 			t.Error("the keeper does not check at once")
 		}
 		k.look(t.Context())
-		check(t, "still", k.state() != nil, true)
+		check.Equal(t, "still", k.state() != nil, true)
 		k.probe = nil
 		k.look(t.Context())
-		check(t, "well again", k.state(), nil)
-		check(t, "changes at the end", k.changes, 2)
-		check(t, "said at the end", k.logged.lines, 2)
+		check.Equal(t, "well again", k.state(), nil)
+		check.Equal(t, "changes at the end", k.changes, 2)
+		check.Equal(t, "said at the end", k.logged.lines, 2)
 		k.ledgerFailed(full)
-		check(t, "said of the next time, within a minute", k.logged.lines, 3)
+		check.Equal(t, "said of the next time, within a minute", k.logged.lines, 3)
 	}
 }
 
@@ -154,22 +156,22 @@ func TestKeeperOfTheLedger(t *testing.T) {
 // answered.
 func TestKeeperOfASilentLedger(t *testing.T) {
 	k := newSomeKeeper(true)
-	check(t, "a time-out", k.ledgerFailed(context.DeadlineExceeded), false)
-	check(t, "after a time-out", k.state(), nil)
+	check.Equal(t, "a time-out", k.ledgerFailed(context.DeadlineExceeded), false)
+	check.Equal(t, "after a time-out", k.state(), nil)
 	k.look(t.Context())
-	check(t, "after a try that was answered", k.state(), nil)
+	check.Equal(t, "after a try that was answered", k.state(), nil)
 	k.probe = context.DeadlineExceeded
 	k.look(t.Context())
-	check(t, "nobody has complained since", k.state(), nil)
+	check.Equal(t, "nobody has complained since", k.state(), nil)
 	k.ledgerFailed(context.DeadlineExceeded)
 	k.away = true
 	k.look(t.Context())
-	check(t, "NATS is away", k.state(), nil)
+	check.Equal(t, "NATS is away", k.state(), nil)
 	k.away = false
 	k.ledgerFailed(context.DeadlineExceeded)
 	k.look(t.Context())
-	check(t, "after a try without an answer", k.holds() != nil, true)
-	check(t, "no stream answers", newSomeKeeper(true).ledgerFailed(jetstream.ErrNoStreamResponse), true)
+	check.Equal(t, "after a try without an answer", k.holds() != nil, true)
+	check.Equal(t, "no stream answers", newSomeKeeper(true).ledgerFailed(jetstream.ErrNoStreamResponse), true)
 }
 
 // TestKeeperWithoutAConnection: what could not be sent because there was no connection says
@@ -177,13 +179,13 @@ func TestKeeperOfASilentLedger(t *testing.T) {
 func TestKeeperWithoutAConnection(t *testing.T) {
 	k := newSomeKeeper(true)
 	unsent := fmt.Errorf("store it: %w", nats.ErrReconnectBufExceeded)
-	check(t, "the ledger's fault", k.ledgerFailed(unsent), false)
+	check.Equal(t, "the ledger's fault", k.ledgerFailed(unsent), false)
 	k.deadLettersFailed(unsent)
 	k.away = true
 	k.deadLettersFailed(errors.New("timeout"))
 	k.look(t.Context())
-	check(t, "state", k.state(), nil)
-	check(t, "said", k.logged.lines, 0)
+	check.Equal(t, "state", k.state(), nil)
+	check.Equal(t, "said", k.logged.lines, 0)
 }
 
 func TestKeeperOfDeadLetters(t *testing.T) {
@@ -191,26 +193,26 @@ func TestKeeperOfDeadLetters(t *testing.T) {
 	k.deadLettersFailed(errors.New("no room"))
 	k.deadLettersFailed(errors.New("no room"))
 	contains(t, "state", k.state().Error(), "dead letters can't be stored: no room")
-	check(t, "holds", k.holds(), nil)
-	check(t, "said", k.logged.lines, 1)
+	check.Equal(t, "holds", k.holds(), nil)
+	check.Equal(t, "said", k.logged.lines, 1)
 	k.now = k.now.Add(deadLetterMemory + 1)
-	check(t, "after a while", k.state(), nil)
+	check.Equal(t, "after a while", k.state(), nil)
 	k.deadLettersFailed(errors.New("no room"))
-	check(t, "said again", k.logged.lines, 2)
+	check.Equal(t, "said again", k.logged.lines, 2)
 	k.deadLettersStored()
-	check(t, "after one was stored", k.state(), nil)
-	check(t, "said that they can be stored", k.logged.lines, 3)
+	check.Equal(t, "after one was stored", k.state(), nil)
+	check.Equal(t, "said that they can be stored", k.logged.lines, 3)
 	k.deadLettersStored()
 	k.outcomesFailed("no stream takes them")
-	check(t, "outcomes stop nothing", k.state(), nil)
-	check(t, "said of outcomes", k.logged.lines, 4)
-	check(t, "outcomes are lost", k.outcomesLost(), "no stream takes them")
+	check.Equal(t, "outcomes stop nothing", k.state(), nil)
+	check.Equal(t, "said of outcomes", k.logged.lines, 4)
+	check.Equal(t, "outcomes are lost", k.outcomesLost(), "no stream takes them")
 	k.outcomesStored("sent")
 	k.outcomesStored("sent")
-	check(t, "outcomes are stored", k.outcomesLost(), "")
-	check(t, "said that they are stored", k.logged.lines, 5)
+	check.Equal(t, "outcomes are stored", k.outcomesLost(), "")
+	check.Equal(t, "said that they are stored", k.logged.lines, 5)
 	k.outcomesFailed("no stream takes them")
-	check(t, "said of outcomes, within a minute", k.logged.lines, 6)
+	check.Equal(t, "said of outcomes, within a minute", k.logged.lines, 6)
 }
 
 // TestKeeperOfOutcomes: what is not permitted is reported until an outcome of the same subject
@@ -222,15 +224,15 @@ func TestKeeperOfOutcomes(t *testing.T) {
 		k.outcomesStored("codeferry.outcome.b.sms.sent")
 		contains(t, "not permitted", k.outcomesLost(), "NATS does not permit this user to publish to codeferry.outcome.a.sms.sent; ")
 		k.now = k.now.Add(outcomeMemory)
-		check(t, "it lasts", k.outcomesLost() != "", true)
+		check.Equal(t, "it lasts", k.outcomesLost() != "", true)
 		k.now = k.now.Add(1)
-		check(t, "it is over", k.outcomesLost(), "")
+		check.Equal(t, "it is over", k.outcomesLost(), "")
 	}
 	k.outcomesDenied("codeferry.outcome.a.sms.sent")
 	k.outcomesStored("codeferry.outcome.a.sms.sent")
-	check(t, "permitted", k.outcomesLost(), "")
-	check(t, "the connection logs it", k.logged.lines, 0)
-	check(t, "outcomes stop nothing", k.state(), nil)
+	check.Equal(t, "permitted", k.outcomesLost(), "")
+	check.Equal(t, "the connection logs it", k.logged.lines, 0)
+	check.Equal(t, "outcomes stop nothing", k.state(), nil)
 }
 
 // TestSettleTellsTheKeeper: settle reports to the keeper what can't be stored, and logs it
@@ -242,20 +244,20 @@ func TestSettleTellsTheKeeper(t *testing.T) {
 			r.log.Reset()
 			r.settles(t.Context(), r.arrives(t), verdict{action: actPutBack, delay: time.Second, detail: "why", quiet: quiet})
 			contains(t, "log", r.log.String(), "put back for a moment")
-			check(t, "a warning", strings.Contains(r.log.String(), `"warn"`), !quiet)
+			check.Equal(t, "a warning", strings.Contains(r.log.String(), `"warn"`), !quiet)
 		}
 		r.settles(t.Context(), r.arrives(t), dead(r.arrives(t), messages.ReasonRejected, "refused"))
-		check(t, "stored", r.troubles.stored, 1)
+		check.Equal(t, "stored", r.troubles.stored, 1)
 		r.letters.fail = errors.New("no room")
 		r.settles(t.Context(), r.arrives(t), dead(r.arrives(t), messages.ReasonRejected, "refused"))
-		check(t, "not stored", len(r.troubles.letters), 1)
+		check.Equal(t, "not stored", len(r.troubles.letters), 1)
 		if err := r.reap(t.Context(), r.arrives(t), dead(r.arrives(t), messages.ReasonDoubt, "lost")); err == nil {
 			t.Error("an orphan without a dead letter was deleted")
 		}
-		check(t, "an orphan's not stored", len(r.troubles.letters), 2)
+		check.Equal(t, "an orphan's not stored", len(r.troubles.letters), 2)
 		d := r.arrives(t)
 		d.doubts = maxDoubts
 		r.afterPanic(t.Context(), d, func() {})
-		check(t, "a bare one not stored", len(r.troubles.letters), 3)
+		check.Equal(t, "a bare one not stored", len(r.troubles.letters), 3)
 	})
 }

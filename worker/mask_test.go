@@ -4,6 +4,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/codeferry/codeferry/internal/check"
 	"github.com/codeferry/codeferry/messages"
 	"github.com/codeferry/codeferry/sender"
 )
@@ -40,11 +41,11 @@ func TestWhatIsShownHoldsNoAddress(t *testing.T) {
 func TestMaskReceipt(t *testing.T) {
 	const to = "+8613012345678"
 	got := maskReceipt(sender.Receipt{ProviderID: "B-1", RequestID: "R-1"}, to)
-	check(t, "ids that show nothing", got, sender.Receipt{ProviderID: "B-1", RequestID: "R-1"})
+	check.Equal(t, "ids that show nothing", got, sender.Receipt{ProviderID: "B-1", RequestID: "R-1"})
 	got = maskReceipt(sender.Receipt{ProviderID: "B-13012345678", RequestID: "R-13012345678"}, to)
-	check(t, "ids that show the recipient", got, sender.Receipt{ProviderID: maskID("B-13012345678", to), RequestID: maskID("R-13012345678", to)})
-	check(t, "an address", mask(to), messages.Mask(to))
-	check(t, "no address", mask(""), "")
+	check.Equal(t, "ids that show the recipient", got, sender.Receipt{ProviderID: maskID("B-13012345678", to), RequestID: maskID("R-13012345678", to)})
+	check.Equal(t, "an address", mask(to), messages.Mask(to))
+	check.Equal(t, "no address", mask(""), "")
 }
 
 // TestMaskSubject: an invalid subject could hold a secret, so its tokens are hidden.
@@ -54,6 +55,6 @@ func TestMaskSubject(t *testing.T) {
 		"codeferry.send.default.sms.Whatever.user-1": "codeferry.send.default.sms.****.****",
 		"codeferry.send.default.sms.SignIn.user-1":   "codeferry.send.default.sms.SignIn.user-1",
 	} {
-		check(t, subject, maskSubject(subject, "13012345678"), want)
+		check.Equal(t, subject, maskSubject(subject, "13012345678"), want)
 	}
 }

@@ -7,6 +7,8 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/codeferry/codeferry/internal/check"
+
 	"github.com/nats-io/nats-server/v2/server"
 	"github.com/nats-io/nats.go"
 	"github.com/prometheus/client_golang/prometheus"
@@ -51,24 +53,24 @@ func TestOutcomesThatAreNotPermitted(t *testing.T) {
 		p.publish("outcome.denied", nil)
 	}
 	deny(4)
-	check(t, "lost", testutil.ToFloat64(lost), 4)
-	check(t, "not ours", p.denied("outcome.denied"), false)
+	check.Equal(t, "lost", testutil.ToFloat64(lost), 4)
+	check.Equal(t, "not ours", p.denied("outcome.denied"), false)
 
 	p.publish("outcome.permitted", nil) // asks for a confirmation
 	p.publish("outcome.denied", nil)
 	p.publish("outcome.permitted", nil)
 	deny(1)
-	check(t, "lost", testutil.ToFloat64(lost), 5)
+	check.Equal(t, "lost", testutil.ToFloat64(lost), 5)
 	first := <-asked
 	if err := first.Respond([]byte(`{"stream":"S","seq":1}`)); err != nil {
 		t.Fatal(err)
 	}
-	check(t, "stored", <-stored, "outcome.permitted")
+	check.Equal(t, "stored", <-stored, "outcome.permitted")
 	if second := <-asked; second.Reply != "" {
 		t.Errorf("two outcomes ask for a confirmation at the same time: %s", second.Reply)
 	}
 	p.end(t.Context())
-	check(t, "lost at the end", testutil.ToFloat64(lost), 5)
+	check.Equal(t, "lost at the end", testutil.ToFloat64(lost), 5)
 	if !slices.Equal([]int{p.asked, p.unconfirmed}, []int{0, 1}) {
 		t.Errorf("%d outcomes are asked for and %d are not confirmed, want 0 and 1", p.asked, p.unconfirmed)
 	}
@@ -90,16 +92,16 @@ func TestOutcomesWithoutAnAnswer(t *testing.T) {
 	}
 	p.publish("outcome.sent", nil)
 	p.late() // too early
-	check(t, "lost before its time", testutil.ToFloat64(lost), 0)
+	check.Equal(t, "lost before its time", testutil.ToFloat64(lost), 0)
 	p.mu.Lock()
 	p.askedAt = p.askedAt.Add(-confirmTimeout)
 	p.mu.Unlock()
 	p.overdue.Reset(0)
-	check(t, "why", <-refused, "no answer")
-	check(t, "lost", testutil.ToFloat64(lost), 1)
+	check.Equal(t, "why", <-refused, "no answer")
+	check.Equal(t, "lost", testutil.ToFloat64(lost), 1)
 	p.publish("outcome.sent", nil)
 	ended, cancel := context.WithCancel(t.Context())
 	cancel()
 	p.end(ended)
-	check(t, "lost at the end", testutil.ToFloat64(lost), 2)
+	check.Equal(t, "lost at the end", testutil.ToFloat64(lost), 2)
 }

@@ -9,6 +9,8 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/codeferry/codeferry/internal/check"
+
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/rs/zerolog"
 
@@ -92,7 +94,7 @@ func TestQueueSeconds(t *testing.T) {
 		p.handle(t.Context(), m.message(t, r.wire))
 		synctest.Wait()
 		r.acks.confirm(nil)
-		check(t, "times observed", fmt.Sprint(*p.queued.(*observed)), "[3]")
+		check.Equal(t, "times observed", fmt.Sprint(*p.queued.(*observed)), "[3]")
 	})
 }
 
@@ -105,7 +107,7 @@ func TestThreePanicsArePoison(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				r := newSettling(t)
 				p := staged(r, claims, connect("a", new(fakeAsker)), connect("b", new(fakeSender)))
-				check(t, "stages", len(p.stages), stages)
+				check.Equal(t, "stages", len(p.stages), stages)
 				name := strings.TrimPrefix(fmt.Sprintf("%T, claims %v", p.stages[i], claims), "worker.")
 				p.stages[i] = panicking{p.stages[i]}
 				n, all := deliver(t, r, p, 20)
@@ -119,8 +121,8 @@ func TestThreePanicsArePoison(t *testing.T) {
 				if n > most {
 					t.Errorf("%s: poison after %d deliveries, want %d at most", name, n, most)
 				}
-				check(t, name+": panics that were written down before the third", strings.Count(all, "write panicked"), maxDoubts-1)
-				check(t, name+": messages in flight", len(r.inFlight.all()), 0)
+				check.Equal(t, name+": panics that were written down before the third", strings.Count(all, "write panicked"), maxDoubts-1)
+				check.Equal(t, name+": messages in flight", len(r.inFlight.all()), 0)
 			})
 		}
 	}
@@ -220,7 +222,7 @@ func TestThreePanicsInsideArePoison(t *testing.T) {
 					if n > c.most {
 						t.Errorf("it ended after %d deliveries, want %d at most: %s", n, c.most, all)
 					}
-					check(t, "messages in flight", len(r.inFlight.all()), 0)
+					check.Equal(t, "messages in flight", len(r.inFlight.all()), 0)
 				})
 			})
 		}
@@ -251,10 +253,10 @@ func TestNotMineFromStageToStage(t *testing.T) {
 			p := staged(r, claims, a)
 			n, all := deliver(t, r, p, 5)
 			want := "1: write released; 2: tell sent, ack; "
-			check(t, fmt.Sprintf("claims %v: steps", claims), all, want)
-			check(t, fmt.Sprintf("claims %v: deliveries", claims), n, 2)
-			check(t, fmt.Sprintf("claims %v: requests", claims), provider.requests(), 1)
-			check(t, fmt.Sprintf("claims %v: questions", claims), len(provider.asked), 0)
+			check.Equal(t, fmt.Sprintf("claims %v: steps", claims), all, want)
+			check.Equal(t, fmt.Sprintf("claims %v: deliveries", claims), n, 2)
+			check.Equal(t, fmt.Sprintf("claims %v: requests", claims), provider.requests(), 1)
+			check.Equal(t, fmt.Sprintf("claims %v: questions", claims), len(provider.asked), 0)
 		})
 	}
 }
@@ -275,12 +277,12 @@ func TestSentAfterTheLease(t *testing.T) {
 			m := given{storedAt: time.Now(), arrived: time.Now()}
 			p.handle(t.Context(), m.message(t, r.wire))
 			synctest.Wait()
-			check(t, fmt.Sprintf("claims %v: steps", claims), r.empty(), "tell sent, write sent, ack")
+			check.Equal(t, fmt.Sprintf("claims %v: steps", claims), r.empty(), "tell sent, write sent, ack")
 			after(10 * time.Second)
 			m.delivered, m.arrived = 2, time.Now() // the ack had no effect
 			p.handle(t.Context(), m.message(t, r.wire))
-			check(t, fmt.Sprintf("claims %v: steps of the next delivery", claims), r.empty(), "ack")
-			check(t, fmt.Sprintf("claims %v: requests", claims), provider.requests(), 1)
+			check.Equal(t, fmt.Sprintf("claims %v: steps of the next delivery", claims), r.empty(), "ack")
+			check.Equal(t, fmt.Sprintf("claims %v: requests", claims), provider.requests(), 1)
 			r.acks.confirm(nil)
 		})
 	}
@@ -300,7 +302,7 @@ func TestPullTroubles(t *testing.T) {
 			p.add(l, errors.New("no leader"))
 			p.ended(l)
 			p.ended(l)
-			check(t, "log", log.String(), `{"level":"warn","error":"no leader","message":"pulling stopped; it is retried until it works"}
+			check.Equal(t, "log", log.String(), `{"level":"warn","error":"no leader","message":"pulling stopped; it is retried until it works"}
 {"level":"info","lasted":"2s","message":"pulling works again"}
 `)
 		}

@@ -4,6 +4,8 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"github.com/codeferry/codeferry/internal/check"
 )
 
 // TestWantedWhileHalfOpen: one message at a time is wanted while it may try a connector.
@@ -15,24 +17,24 @@ func TestWantedWhileHalfOpen(t *testing.T) {
 		wants := func(what string, working, want int) {
 			t.Helper()
 			p.free.Store(int64(p.slots - working))
-			check(t, what, p.wanted(), want)
+			check.Equal(t, what, p.wanted(), want)
 		}
 		var old []func()
 		for range maxTrying {
 			done, ok := a.breaker.admit(t.Context(), request{})
-			check(t, "admitted", ok, true)
+			check.Equal(t, "admitted", ok, true)
 			old = append(old, func() { done(errNoMoney) })
 		}
 		old[0]()
 		wants("while it is open", 3, 0)
-		check(t, "all are open", p.allOpen(), true)
+		check.Equal(t, "all are open", p.allOpen(), true)
 		after(20*time.Second + 1)
-		check(t, "all are open after the pause", p.allOpen(), false)
+		check.Equal(t, "all are open after the pause", p.allOpen(), false)
 		wants("beside three that hang since before", 3, 1)
 		wants("one is on its way", 4, 0)
 		wants("two are", 5, -1)
 		done, ok := a.breaker.admit(t.Context(), request{})
-		check(t, "admitted", ok, true)
+		check.Equal(t, "admitted", ok, true)
 		wants("it tries", 4, 0)
 		after(probePatience)
 		wants("it hangs", 4, 1)
@@ -48,16 +50,16 @@ func TestWantedWhileOneIsHalfOpen(t *testing.T) {
 		p := &pool{slots: 16, routed: []*connector{a, b}}
 		p.free.Store(16)
 		trip(t, a)
-		check(t, "while the other is closed", p.wanted(), 16)
+		check.Equal(t, "while the other is closed", p.wanted(), 16)
 		after(10 * time.Second)
 		trip(t, b)
-		check(t, "both open", p.wanted(), 0)
+		check.Equal(t, "both open", p.wanted(), 0)
 		after(10*time.Second + 1)
-		check(t, "one half-open", p.wanted(), 1)
+		check.Equal(t, "one half-open", p.wanted(), 1)
 		a.breaker.admit(t.Context(), request{})
 		p.free.Store(15)
-		check(t, "one is being tried", p.wanted(), 0)
+		check.Equal(t, "one is being tried", p.wanted(), 0)
 		after(10 * time.Second)
-		check(t, "the other is half-open, too", p.wanted(), 1)
+		check.Equal(t, "the other is half-open, too", p.wanted(), 1)
 	})
 }

@@ -5,6 +5,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/codeferry/codeferry/internal/check"
 	"github.com/codeferry/codeferry/messages"
 	"github.com/codeferry/codeferry/sender"
 )
@@ -53,21 +54,21 @@ func TestQuota(t *testing.T) {
 			}
 			e := &sender.Error{Code: "E"}
 			v := q.review(d, verdict{action: c.action, delay: time.Second, err: e})
-			check(t, "error", v.err, e)
+			check.Equal(t, "error", v.err, e)
 			if c.dead {
-				check(t, "action", v.action, actDead)
-				check(t, "reason", v.reason, messages.ReasonUndeliverable)
+				check.Equal(t, "action", v.action, actDead)
+				check.Equal(t, "reason", v.reason, messages.ReasonUndeliverable)
 				contains(t, "detail", v.detail, "messages of app "+c.app+" wait for another attempt already")
 				contains(t, "detail", v.detail, fmt.Sprintf("MaxAckPending %d", c.limit))
 			} else {
-				check(t, "action", v.action, c.action)
+				check.Equal(t, "action", v.action, c.action)
 			}
 			mine, _ := q.count(c.app, noon)
 			want := c.waiting[c.app]
 			if !c.dead && !c.doubt && c.apps > 1 && (c.action == actRetry || c.action == actDefer) {
 				want++
 			}
-			check(t, "messages of the app that wait", mine, want)
+			check.Equal(t, "messages of the app that wait", mine, want)
 		})
 	}
 }
@@ -89,7 +90,7 @@ func TestQuotaLeavesADoubt(t *testing.T) {
 			d := fresh(t)
 			edit(d)
 			v := q.review(d, verdict{action: action, delay: time.Second})
-			check(t, fmt.Sprintf("%s, action %d: action", name, action), v.action, action)
+			check.Equal(t, fmt.Sprintf("%s, action %d: action", name, action), v.action, action)
 		}
 	}
 }
@@ -112,8 +113,8 @@ func TestQuotaCountsWhatWaits(t *testing.T) {
 	}{{0, 2, 4}, {2 * time.Second, 2, 4}, {3 * time.Second, 1, 3}, {5 * time.Second, 1, 3}, {6 * time.Second, 0, 0}} {
 		now = noon.Add(c.after)
 		mine, all := q.count("x", now)
-		check(t, "of app x, after "+c.after.String(), mine, c.mine)
-		check(t, "of all apps, after "+c.after.String(), all, c.all)
+		check.Equal(t, "of app x, after "+c.after.String(), mine, c.mine)
+		check.Equal(t, "of all apps, after "+c.after.String(), all, c.all)
 	}
-	check(t, "seconds that are kept of what has come again", len(q.waiting["x"])+len(q.waiting["y"]), 0)
+	check.Equal(t, "seconds that are kept of what has come again", len(q.waiting["x"])+len(q.waiting["y"]), 0)
 }

@@ -6,6 +6,8 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/codeferry/codeferry/internal/check"
+
 	"golang.org/x/time/rate"
 
 	"github.com/codeferry/codeferry/sender"
@@ -27,16 +29,16 @@ func waits(t *testing.T, r *rateLimiter) time.Duration {
 		t.Fatal(err)
 	}
 	took := time.Since(began)
-	check(t, "it says that it waited", waited, took > 0)
+	check.Equal(t, "it says that it waited", waited, took > 0)
 	return took
 }
 
 func TestRateLimiterWithoutALimit(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := newRateLimiter(0)
-		check(t, "free", r.free(), true)
+		check.Equal(t, "free", r.free(), true)
 		for range 1000 {
-			check(t, "waited", waits(t, r), 0)
+			check.Equal(t, "waited", waits(t, r), 0)
 		}
 	})
 }
@@ -50,9 +52,9 @@ func TestRateLimiterKeepsItsRate(t *testing.T) {
 	}{{0.1, 1, 10 * time.Second}, {1, 1, time.Second}, {19, 1, time.Second / 19}, {20, 2, 50 * time.Millisecond}, {100, 10, 10 * time.Millisecond}} {
 		synctest.Test(t, func(t *testing.T) {
 			r := newRateLimiter(c.perSecond)
-			check(t, "free", r.free(), false)
+			check.Equal(t, "free", r.free(), false)
 			for range c.burst {
-				check(t, "waited within the burst", waits(t, r), 0)
+				check.Equal(t, "waited within the burst", waits(t, r), 0)
 			}
 			for range 3 {
 				if got := waits(t, r); got < c.between-time.Microsecond || got > c.between+time.Microsecond {
@@ -72,16 +74,16 @@ func TestRateLimiterDoesNotWaitInVain(t *testing.T) {
 		began := time.Now()
 		for _, good := range []time.Duration{0, time.Millisecond, time.Second} {
 			waited, err := r.wait(t.Context(), began, from(began.Add(good)))
-			check(t, "waited", waited, false)
+			check.Equal(t, "waited", waited, false)
 			if err == nil {
 				t.Fatalf("got no error, although the turn comes in 1s and the code expires in %v", good)
 			}
-			check(t, "class", err.Class, sender.Throttled)
-			check(t, "code", err.Code, "RateLimit")
-			check(t, "detail", err.Detail, "the connector's rateLimit has no room for 1s, and the code expires earlier")
+			check.Equal(t, "class", err.Class, sender.Throttled)
+			check.Equal(t, "code", err.Code, "RateLimit")
+			check.Equal(t, "detail", err.Detail, "the connector's rateLimit has no room for 1s, and the code expires earlier")
 		}
-		check(t, "it took", time.Since(began), 0)
-		check(t, "the next one waits", waits(t, r), time.Second) // the turn was given back
+		check.Equal(t, "it took", time.Since(began), 0)
+		check.Equal(t, "the next one waits", waits(t, r), time.Second) // the turn was given back
 	})
 }
 
@@ -93,11 +95,11 @@ func TestRateLimiterAtTheEnd(t *testing.T) {
 		ctx, cancel := context.WithCancel(t.Context())
 		cancel()
 		waited, err := r.wait(ctx, time.Now(), from(time.Now().Add(time.Hour)))
-		check(t, "it says that it waited", waited, true)
+		check.Equal(t, "it says that it waited", waited, true)
 		if err != nil {
 			t.Errorf("got the error %v", err)
 		}
-		check(t, "the next one waits", waits(t, r), time.Second)
+		check.Equal(t, "the next one waits", waits(t, r), time.Second)
 	})
 }
 
@@ -111,7 +113,7 @@ func TestRateLimiterByAnotherClock(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			check(t, "turn "+string(rune('1'+i))+": waited", waited, want)
+			check.Equal(t, "turn "+string(rune('1'+i))+": waited", waited, want)
 		}
 	})
 }
@@ -127,17 +129,17 @@ func TestRateLimiterLearns(t *testing.T) {
 		}
 		after(time.Second)
 		r.answered(throttled)
-		check(t, "after it throttled", limit(), 40)
+		check.Equal(t, "after it throttled", limit(), 40)
 		for range 10 {
 			r.answered(throttled)
 		}
-		check(t, "after more at once", limit(), 40)
+		check.Equal(t, "after more at once", limit(), 40)
 		after(rateStep - 1)
 		r.answered(nil)
-		check(t, "before a step has passed", limit(), 40)
+		check.Equal(t, "before a step has passed", limit(), 40)
 		after(1)
 		r.answered(nil)
-		check(t, "after a step", limit(), 50)
+		check.Equal(t, "after a step", limit(), 50)
 		var climbed []float64
 		for range 5 {
 			after(rateStep)
@@ -145,7 +147,7 @@ func TestRateLimiterLearns(t *testing.T) {
 			climbed = append(climbed, limit())
 		}
 		same(t, "after more steps", climbed, []float64{62.5, 78.125, 97.65625, 100, 100})
-		check(t, "it is as configured again", r.lowered.Load(), false)
+		check.Equal(t, "it is as configured again", r.lowered.Load(), false)
 	})
 }
 
@@ -159,16 +161,16 @@ func TestRateLimiterLearnsWithoutALimit(t *testing.T) {
 		}
 		after(time.Second)
 		r.answered(throttled) // at 16 a second
-		check(t, "after it throttled", r.limiter.Limit(), rate.Limit(8))
-		check(t, "free", r.free(), false)
+		check.Equal(t, "after it throttled", r.limiter.Limit(), rate.Limit(8))
+		check.Equal(t, "free", r.free(), false)
 		steps := 0
 		for !r.free() && steps < 100 {
 			after(rateStep)
 			r.answered(&sender.Error{Class: sender.Unavailable}) // this is an answer too
 			steps++
 		}
-		check(t, "steps until it is free again", steps, 10) // 8 * 1.25^10 is more than 4 * 16
-		check(t, "waited then", waits(t, r), 0)
+		check.Equal(t, "steps until it is free again", steps, 10) // 8 * 1.25^10 is more than 4 * 16
+		check.Equal(t, "waited then", waits(t, r), 0)
 	})
 }
 
@@ -181,7 +183,7 @@ func TestRateLimiterLeast(t *testing.T) {
 			after(time.Second)
 			r.answered(throttled)
 		}
-		check(t, "a second", r.limiter.Limit(), rate.Limit(rateLeast))
+		check.Equal(t, "a second", r.limiter.Limit(), rate.Limit(rateLeast))
 	})
 }
 
@@ -192,7 +194,7 @@ func TestRateLimiterOnlyThrottlingSlows(t *testing.T) {
 			r := newRateLimiter(100)
 			after(time.Second)
 			r.answered(&sender.Error{Class: class})
-			check(t, class.String()+": slower", r.lowered.Load(), class == sender.Throttled)
+			check.Equal(t, class.String()+": slower", r.lowered.Load(), class == sender.Throttled)
 		}
 	})
 }

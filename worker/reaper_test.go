@@ -9,6 +9,8 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/codeferry/codeferry/internal/check"
+
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 	"github.com/rs/zerolog"
@@ -92,14 +94,14 @@ func TestReaperFindsOrphans(t *testing.T) {
 		r.looks(t)
 		same(t, "reaped at the second", r.reaped, []uint64{3, 5})
 		for i, v := range r.why {
-			check(t, "action", v.action, actDead)
-			check(t, "reason", v.reason, messages.ReasonDoubt)
+			check.Equal(t, "action", v.action, actDead)
+			check.Equal(t, "reason", v.reason, messages.ReasonDoubt)
 			contains(t, "detail", v.detail, "the server lost track of it")
-			check(t, "id", r.what[i].id, "id-1")
-			check(t, "app", r.what[i].subject.App, "default")
-			check(t, "epoch", r.what[i].epoch, 2)
-			check(t, "in doubt", r.what[i].inDoubt, true)
-			check(t, "deliveries", r.what[i].msg.Delivered, 1)
+			check.Equal(t, "id", r.what[i].id, "id-1")
+			check.Equal(t, "app", r.what[i].subject.App, "default")
+			check.Equal(t, "epoch", r.what[i].epoch, 2)
+			check.Equal(t, "in doubt", r.what[i].inDoubt, true)
+			check.Equal(t, "deliveries", r.what[i].msg.Delivered, 1)
 		}
 		after(reapEvery)
 		r.looks(t)

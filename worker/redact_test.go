@@ -6,6 +6,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/codeferry/codeferry/internal/check"
 	"github.com/codeferry/codeferry/messages"
 	"github.com/codeferry/codeferry/sender"
 )
@@ -28,16 +29,16 @@ func TestRedacted(t *testing.T) {
 		"as long as two sentences are": {strings.Repeat("x", 900), strings.Repeat("x", 900)},
 		"longer":                       {strings.Repeat("x", 1001), strings.Repeat("x", 1000) + "…"},
 	} {
-		check(t, name, redacted(&sender.Error{Detail: c.said}, code).Detail, c.want)
+		check.Equal(t, name, redacted(&sender.Error{Detail: c.said}, code).Detail, c.want)
 	}
 	all := sender.Error{
 		Class: sender.Throttled, Scope: sender.ScopeAccount, Code: "isv.481516", Detail: "x", Advice: "Wait.", RequestID: "R-13012345678", RetryAfter: time.Second,
 	}
 	given := all
 	got := redacted(&given, code)
-	check(t, "the error that was given", given, all)
-	check(t, "the code", got.Code, "isv.[hidden]")
-	check(t, "the request's id", got.RequestID, maskID("R-13012345678", code.To))
+	check.Equal(t, "the error that was given", given, all)
+	check.Equal(t, "the code", got.Code, "isv.[hidden]")
+	check.Equal(t, "the request's id", got.RequestID, maskID("R-13012345678", code.To))
 	all.Code, all.RequestID = got.Code, got.RequestID
-	check(t, "the rest", *got, all)
+	check.Equal(t, "the rest", *got, all)
 }

@@ -7,6 +7,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/codeferry/codeferry/internal/check"
 	"github.com/codeferry/codeferry/sender"
 	"github.com/codeferry/codeferry/worker/internal/ledger"
 	"github.com/codeferry/codeferry/worker/internal/ledger/ledgertest"
@@ -65,18 +66,18 @@ func TestRelease(t *testing.T) {
 				return nil
 			}
 			v := releaser{ledger: newLedger(b, "me"), claims: c.claims, suspects: someSuspects{are: func(ledger.Place) bool { return c.suspect }}}.verdict(t.Context(), d)
-			check(t, "action", v.action, actRelease)
-			check(t, "why", v.why, ledger.WhyNotBegun)
-			check(t, "state to be written", v.state, c.want)
+			check.Equal(t, "action", v.action, actRelease)
+			check.Equal(t, "why", v.why, ledger.WhyNotBegun)
+			check.Equal(t, "state to be written", v.state, c.want)
 			if c.want == "" || c.state == "" {
 				return
 			}
 			e := d.entry(v.state)
-			check(t, "lost workers that are written", e.Doubts, 1)
-			check(t, "attempts that are written", len(e.History), 2)
+			check.Equal(t, "lost workers that are written", e.Doubts, 1)
+			check.Equal(t, "attempts that are written", len(e.History), 2)
 			same(t, "suspects that are written", e.Suspects, []string{"b"})
-			check(t, "how long it is in doubt, that is written", e.DoubtFor, 3*time.Second)
-			check(t, "how long is asked, that is written", e.DoubtGrace, time.Minute)
+			check.Equal(t, "how long it is in doubt, that is written", e.DoubtFor, 3*time.Second)
+			check.Equal(t, "how long is asked, that is written", e.DoubtGrace, time.Minute)
 		})
 	}
 }
@@ -88,7 +89,7 @@ func TestReleaseOfAnotherPlace(t *testing.T) {
 	d.place = placeOf(d.msg)
 	b.Set(recordOf(d.msg).Key, ledger.Entry{State: ledger.Retrying, Delivery: 1, Consumer: noon.UnixNano(), Place: ledger.Place{Sequence: 5}})
 	v := releaser{ledger: newLedger(b, "me"), claims: true, suspects: someSuspects{}}.verdict(t.Context(), d)
-	check(t, "state to be written", v.state, ledger.State(""))
+	check.Equal(t, "state to be written", v.state, ledger.State(""))
 }
 
 // TestReleaseOfAnEarlierConsumer: an entry of an earlier consumer stays for the next
@@ -105,7 +106,7 @@ func TestReleaseOfAnEarlierConsumer(t *testing.T) {
 		if claims { // then the count is not relied on
 			want = ledger.Retrying
 		}
-		check(t, fmt.Sprintf("claims %v: state to be written", claims), v.state, want)
+		check.Equal(t, fmt.Sprintf("claims %v: state to be written", claims), v.state, want)
 	}
 }
 
@@ -119,14 +120,14 @@ func TestReleaseKeepsADoubt(t *testing.T) {
 			d.opened = minimal(d.msg, "sms")
 			r.bucket.Set(recordOf(d.msg).Key, ledger.Entry{State: before, Delivery: 1, Consumer: noon.UnixNano(), Place: d.place, Doubts: 1, Suspects: []string{"b"}})
 			r.settle(t.Context(), d, releaser{ledger: newLedger(r.bucket, "me"), suspects: someSuspects{}}.verdict(t.Context(), d), func() {})
-			check(t, "steps", r.String(), "write "+string(before)+", nak 0s")
+			check.Equal(t, "steps", r.String(), "write "+string(before)+", nak 0s")
 
 			m.delivered = 3
 			next := m.open(t, r.wire)
 			s, _ := doubting(r.bucket, false)
 			s.handle(t.Context(), next)
-			check(t, string(before)+": in doubt at the next delivery", next.inDoubt, before != ledger.Retrying)
-			check(t, string(before)+": lost workers at the next delivery", next.doubts, 1)
+			check.Equal(t, string(before)+": in doubt at the next delivery", next.inDoubt, before != ledger.Retrying)
+			check.Equal(t, string(before)+": lost workers at the next delivery", next.doubts, 1)
 			same(t, string(before)+": suspects at the next delivery", next.suspects, []string{"b"})
 		})
 	}

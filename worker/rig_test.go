@@ -9,6 +9,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/codeferry/codeferry/internal/check"
+
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 	"github.com/rs/zerolog"
@@ -210,14 +212,6 @@ func (r *rig) story(id string) []messages.Outcome {
 	}
 }
 
-// check compares what a test got with what it wants, and names it.
-func check[T comparable](t testing.TB, what string, got, want T) {
-	t.Helper()
-	if got != want {
-		t.Errorf("%s: got %v, want %v", what, got, want)
-	}
-}
-
 // contains checks that a text has a part.
 func contains(t testing.TB, what, text, part string) {
 	t.Helper()
@@ -229,8 +223,8 @@ func contains(t testing.TB, what, text, part string) {
 // sentOnce checks that a message's only outcome is that it was sent.
 func sentOnce(t testing.TB, story []messages.Outcome) {
 	t.Helper()
-	check(t, "outcomes", len(story), 1)
-	check(t, "status", story[len(story)-1].Status, messages.StatusSent)
+	check.Equal(t, "outcomes", len(story), 1)
+	check.Equal(t, "status", story[len(story)-1].Status, messages.StatusSent)
 }
 
 // one returns the only element of a list.

@@ -8,6 +8,8 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/codeferry/codeferry/internal/check"
+
 	"github.com/rs/zerolog"
 	"github.com/sony/gobreaker/v2"
 
@@ -37,22 +39,22 @@ func TestBreakerWhatAnAnswerMoves(t *testing.T) {
 					after(time.Second)
 					done, _ := b.admit(t.Context(), r)
 					done(e)
-					check(t, "open", b.open(), wide && operators)
-					check(t, "it is known to work", b.warmup.passed.Load(), !wide && class != sender.Unknown)
-					check(t, "slower", b.limiter.lowered.Load(), wide && class == sender.Throttled)
-					check(t, "requests that the rate counts", b.limiter.calls.Load(), 1)
+					check.Equal(t, "open", b.open(), wide && operators)
+					check.Equal(t, "it is known to work", b.warmup.passed.Load(), !wide && class != sender.Unknown)
+					check.Equal(t, "slower", b.limiter.lowered.Load(), wide && class == sender.Throttled)
+					check.Equal(t, "requests that the rate counts", b.limiter.calls.Load(), 1)
 					failed := uint32(0)
 					if wide && unwell {
 						failed = 1
 					}
-					check(t, "failures that its health counts", b.health.cb.Counts().TotalFailures, failed)
+					check.Equal(t, "failures that its health counts", b.health.cb.Counts().TotalFailures, failed)
 					_, ok := b.may(r)
 					narrow := scope == sender.ScopeTemplate && operators
-					check(t, "the template may be sent", ok, !(wide && operators) && !narrow)
+					check.Equal(t, "the template may be sent", ok, !(wide && operators) && !narrow)
 					in, ok := b.may(request{template: "SignIn"})
-					check(t, "another template may be sent", ok, !(wide && operators))
-					check(t, "in", in, map[bool]time.Duration{true: 20 * time.Second}[wide && operators])
-					check(t, "requests without an answer", b.requests.Load(), 0)
+					check.Equal(t, "another template may be sent", ok, !(wide && operators))
+					check.Equal(t, "in", in, map[bool]time.Duration{true: 20 * time.Second}[wide && operators])
+					check.Equal(t, "requests without an answer", b.requests.Load(), 0)
 					want := ""
 					switch {
 					case narrow:
@@ -60,8 +62,8 @@ func TestBreakerWhatAnAnswerMoves(t *testing.T) {
 					case wide && operators:
 						want = "open true"
 					}
-					check(t, "changes", tr.empty(), want)
-					check(t, "breakers of templates that are kept", len(b.templates.all), map[bool]int{true: 1}[narrow])
+					check.Equal(t, "changes", tr.empty(), want)
+					check.Equal(t, "breakers of templates that are kept", len(b.templates.all), map[bool]int{true: 1}[narrow])
 				})
 			})
 		}
@@ -89,8 +91,8 @@ func TestBreakerManyNarrowAnswers(t *testing.T) {
 					}
 					done(&sender.Error{Class: class, Scope: scope})
 				}
-				check(t, fmt.Sprintf("%v, %v: closed", scope, class), b.closed(), true)
-				check(t, fmt.Sprintf("%v, %v: rate", scope, class), b.limiter.limiter.Limit(), limit)
+				check.Equal(t, fmt.Sprintf("%v, %v: closed", scope, class), b.closed(), true)
+				check.Equal(t, fmt.Sprintf("%v, %v: rate", scope, class), b.limiter.limiter.Limit(), limit)
 			})
 		}
 	}
@@ -106,9 +108,9 @@ func TestBreakerNarrowAnswerCloses(t *testing.T) {
 				requests(t, b, 0, nil)
 				after(20*time.Second + 1)
 				requests(t, b, 1, &sender.Error{Class: class, Scope: scope})
-				check(t, fmt.Sprintf("%v, %v: closed", scope, class), b.closed(), closes)
-				check(t, fmt.Sprintf("%v, %v: open", scope, class), b.open(), false)
-				check(t, fmt.Sprintf("%v, %v: it is known to work", scope, class), b.warmup.passed.Load(), closes)
+				check.Equal(t, fmt.Sprintf("%v, %v: closed", scope, class), b.closed(), closes)
+				check.Equal(t, fmt.Sprintf("%v, %v: open", scope, class), b.open(), false)
+				check.Equal(t, fmt.Sprintf("%v, %v: it is known to work", scope, class), b.warmup.passed.Load(), closes)
 			})
 		}
 	}
@@ -141,29 +143,29 @@ func TestTemplateBreaker(t *testing.T) {
 		admit(register)(errWrongTemplate)
 		second(errWrongTemplate) // the request was made earlier
 		admit(other)(errWrongTemplate)
-		check(t, "changes", tr.empty(), "templates 1, templates 2")
+		check.Equal(t, "changes", tr.empty(), "templates 1, templates 2")
 		contains(t, "log", log.String(), `"template":"Register"`)
 		contains(t, "log", log.String(), "circuit breaker of a template opened")
 		contains(t, "log", log.String(), `"class":"misconfigured","code":"isv.SMS_TEMPLATE_ILLEGAL"`)
-		check(t, "Register may be sent", may(register), false)
+		check.Equal(t, "Register may be sent", may(register), false)
 		if _, ok := b.admit(t.Context(), register); ok {
 			t.Error("the template Register was admitted")
 		}
-		check(t, "the connector is closed", b.closed(), true)
-		check(t, "requests that its health counts", b.health.cb.Counts().Requests-b.health.cb.Counts().TotalExclusions, 4)
-		check(t, "tries", b.warmup.trying, 0)
+		check.Equal(t, "the connector is closed", b.closed(), true)
+		check.Equal(t, "requests that its health counts", b.health.cb.Counts().Requests-b.health.cb.Counts().TotalExclusions, 4)
+		check.Equal(t, "tries", b.warmup.trying, 0)
 		before(nil) // an old answer says nothing about the current state
 		in, _ := b.may(register)
-		check(t, "Register may be sent in", in, 20*time.Second)
+		check.Equal(t, "Register may be sent in", in, 20*time.Second)
 
 		after(20*time.Second + 1)
-		check(t, "Register may be tried", may(register), true)
-		check(t, "Register may be tried by what has failed", may(request{template: "Register", tried: true}), false)
+		check.Equal(t, "Register may be tried", may(register), true)
+		check.Equal(t, "Register may be tried by what has failed", may(request{template: "Register", tried: true}), false)
 		probe := admit(register)
-		check(t, "by another one as well", may(register), false)
+		check.Equal(t, "by another one as well", may(register), false)
 		probe(errWrongTemplate)
 		in, _ = b.may(register)
-		check(t, "Register may be sent in", in, 20*time.Second)
+		check.Equal(t, "Register may be sent in", in, 20*time.Second)
 
 		after(20*time.Second + 1)
 		for _, e := range []*sender.Error{
@@ -173,18 +175,18 @@ func TestTemplateBreaker(t *testing.T) {
 			{Class: sender.Unavailable, Scope: sender.ScopeTemplate},
 		} {
 			admit(register)(e)
-			check(t, "Register may be tried after "+e.Error(), may(register), false)
+			check.Equal(t, "Register may be tried after "+e.Error(), may(register), false)
 			after(lostPause)
 		}
 		admit(register)(errNotMade)
 		admit(register)(nil)
-		check(t, "Register may be sent", may(request{template: "Register", tried: true}), true)
-		check(t, "changes", tr.empty(), "templates 1")
+		check.Equal(t, "Register may be sent", may(request{template: "Register", tried: true}), true)
+		check.Equal(t, "changes", tr.empty(), "templates 1")
 		contains(t, "log", log.String(), "circuit breaker of a template closed")
-		check(t, "breakers that are kept", len(b.templates.all), 1)
+		check.Equal(t, "breakers that are kept", len(b.templates.all), 1)
 		admit(register)(nil)
 		admit(register)(errWrongTemplate)
-		check(t, "changes", tr.empty(), "templates 2")
+		check.Equal(t, "changes", tr.empty(), "templates 2")
 	})
 }
 
@@ -197,12 +199,12 @@ func TestTemplateHearsOfItself(t *testing.T) {
 		b.templates.open("Register", errWrongTemplate)
 		after(20*time.Second + 1)
 		done, ok := b.templates.admit(r)
-		check(t, "admitted", ok, true)
+		check.Equal(t, "admitted", ok, true)
 		b.templates.answered(done, r, errNoMoney) // the account's
 		in, _ := b.may(r)
-		check(t, "it may be tried in", in, lostPause)
+		check.Equal(t, "it may be tried in", in, lostPause)
 		requests(t, b, 1, nil)
-		check(t, "breakers that are kept", len(b.templates.all), 1)
+		check.Equal(t, "breakers that are kept", len(b.templates.all), 1)
 	})
 }
 
@@ -237,9 +239,9 @@ func TestAdmitOpensMeanwhile(t *testing.T) {
 				synctest.Wait()
 				open(b)
 				b.warmup.end(false)
-				check(t, "admitted", <-admitted, false)
-				check(t, "tries", b.warmup.trying, maxTrying-1)
-				check(t, "requests without an answer", b.requests.Load(), 0)
+				check.Equal(t, "admitted", <-admitted, false)
+				check.Equal(t, "tries", b.warmup.trying, maxTrying-1)
+				check.Equal(t, "requests without an answer", b.requests.Load(), 0)
 				for which, c := range map[string]*circuit{"account": b.account, "health": b.health} {
 					if n := c.cb.Counts(); c.cb.State() == gobreaker.StateClosed && n.Requests != n.TotalSuccesses+n.TotalFailures+n.TotalExclusions {
 						t.Errorf("%s: %+v: a request is still waited for", which, n)
@@ -263,8 +265,8 @@ func TestAdmitDoesNotWaitForOneThatIsOpen(t *testing.T) {
 		defer cancel()
 		began := time.Now()
 		_, ok := b.admit(ctx, request{})
-		check(t, "admitted", ok, false)
-		check(t, "waited", time.Since(began), 0)
+		check.Equal(t, "admitted", ok, false)
+		check.Equal(t, "waited", time.Since(began), 0)
 	})
 }
 
@@ -277,7 +279,7 @@ func TestBreakerHealthLooksBack(t *testing.T) {
 		requests(t, b, healthLeast/2, errAway)
 		after(2 * time.Second)
 		requests(t, b, healthLeast/2, errAway)
-		check(t, "open", b.open(), true)
+		check.Equal(t, "open", b.open(), true)
 	})
 }
 
@@ -287,8 +289,8 @@ func TestTemplateOfNoName(t *testing.T) {
 		b, _ := guarding()
 		requests(t, b, 1, errWrongTemplate)
 		_, ok := b.may(request{})
-		check(t, "it may be sent", ok, false)
-		check(t, "the connector is open", b.open(), false)
+		check.Equal(t, "it may be sent", ok, false)
+		check.Equal(t, "the connector is open", b.open(), false)
 	})
 }
 
@@ -300,13 +302,13 @@ func TestConnectorAnswerOfATemplate(t *testing.T) {
 		done, _ := c.breaker.admit(t.Context(), request{template: "Register"})
 		done(errWrongTemplate)
 		after(5 * time.Second)
-		check(t, "of the template", c.answer(request{template: "Register"}, errWrongTemplate).opensIn, 15*time.Second)
-		check(t, "of another one", c.answer(request{template: "SignIn"}, nil).opensIn, 0)
+		check.Equal(t, "of the template", c.answer(request{template: "Register"}, errWrongTemplate).opensIn, 15*time.Second)
+		check.Equal(t, "of another one", c.answer(request{template: "SignIn"}, nil).opensIn, 0)
 		trip(t, c)
-		check(t, "if both are open", c.open(request{template: "Register"}).opensIn, 20*time.Second)
+		check.Equal(t, "if both are open", c.open(request{template: "Register"}).opensIn, 20*time.Second)
 		after(19 * time.Second)
-		check(t, "of another one", c.open(request{template: "SignIn"}).opensIn, time.Second)
-		check(t, "open", c.open(request{}).open, true)
-		check(t, "open, if it was called", c.answer(request{}, nil).open, false)
+		check.Equal(t, "of another one", c.open(request{template: "SignIn"}).opensIn, time.Second)
+		check.Equal(t, "open", c.open(request{}).open, true)
+		check.Equal(t, "open, if it was called", c.answer(request{}, nil).open, false)
 	})
 }

@@ -6,6 +6,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/codeferry/codeferry/internal/check"
+
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 
@@ -52,24 +54,24 @@ func TestSealedMessages(t *testing.T) {
 	for _, k := range []wire.PrivateKey{newKey, oldKey} { // keys rotate
 		r.publishSealed(k.Public(), k.Public().ID())
 		o := r.next(k.Public().ID())
-		check(t, "status", o.Status, messages.StatusSent)
-		check(t, "recipient", o.To, "+86130****5678")
-		check(t, "key", o.Key, "sealed-1")
+		check.Equal(t, "status", o.Status, messages.StatusSent)
+		check.Equal(t, "recipient", o.To, "+86130****5678")
+		check.Equal(t, "key", o.Key, "sealed-1")
 	}
 	got := r.box.Inbox("")
 	if len(got) != 2 {
 		t.Fatalf("%d messages were accepted, want 2", len(got))
 	}
-	check(t, "recipient at the provider", got[0].To, "13012345678")
-	check(t, "code at the provider", got[0].TemplateParam, `{"code":"48K913"}`)
+	check.Equal(t, "recipient at the provider", got[0].To, "13012345678")
+	check.Equal(t, "code at the provider", got[0].TemplateParam, `{"code":"48K913"}`)
 
 	r.publishSealed(strange.Public(), "strange")
 	o := r.next("strange")
-	check(t, "reason for an unknown key", o.Reason, messages.ReasonMisconfigured)
+	check.Equal(t, "reason for an unknown key", o.Reason, messages.ReasonMisconfigured)
 	contains(t, "detail for an unknown key", o.Detail, strange.Public().ID())
 	id := r.sms(7, "")
 	o = r.next(id)
-	check(t, "reason for a plain message", o.Reason, messages.ReasonInvalid)
+	check.Equal(t, "reason for a plain message", o.Reason, messages.ReasonInvalid)
 	contains(t, "detail for a plain message", o.Detail, "requireSealed")
 	// The sealed part of a message, moved to another user's message.
 	moved, err := messages.NewSealer(newKey.Public()).Seal(sealSubject, &messages.SendCode{ID: "moved", To: "+8613012345678", Type: messages.SignIn, Payload: messages.Payload{"code": "48K913"}})
@@ -82,7 +84,7 @@ func TestSealedMessages(t *testing.T) {
 	}
 	r.publish("codeferry.send.default.sms.SignIn.sealed-2", string(body))
 	o = r.next("moved")
-	check(t, "reason for a moved message", o.Reason, messages.ReasonInvalid)
+	check.Equal(t, "reason for a moved message", o.Reason, messages.ReasonInvalid)
 	contains(t, "detail for a moved message", o.Detail, "sealed for another subject or id")
 
 	letters := make(map[string]messages.DeadLetter)
@@ -94,11 +96,11 @@ func TestSealedMessages(t *testing.T) {
 	} else if err := wire.NewOpener(strange).Open(d.Subject, d.Message); err != nil {
 		t.Errorf("the message in the dead letter can't be opened: %v", err)
 	} else {
-		check(t, "code in the dead letter", d.Message.Payload.Text("code"), "48K913")
+		check.Equal(t, "code in the dead letter", d.Message.Payload.Text("code"), "48K913")
 	}
-	check(t, "the moved message is kept", letters["moved"].Message != nil, false)
-	check(t, "dropped, of the moved message", letters["moved"].Dropped, messages.DroppedInvalid)
-	check(t, "requests", r.box.Requests()["SendSms"], 2)
+	check.Equal(t, "the moved message is kept", letters["moved"].Message != nil, false)
+	check.Equal(t, "dropped, of the moved message", letters["moved"].Dropped, messages.DroppedInvalid)
+	check.Equal(t, "requests", r.box.Requests()["SendSms"], 2)
 }
 
 // TestDeadLettersAreSealed: a code that was published in plain text is stored nowhere in
@@ -135,8 +137,8 @@ func TestDeadLettersAreSealed(t *testing.T) {
 				t.Fatal(err)
 			}
 			o := r.next("dead-1")
-			check(t, "reason", o.Reason, c.reason)
-			check(t, "epoch", o.Epoch, 3)
+			check.Equal(t, "reason", o.Reason, c.reason)
+			check.Equal(t, "epoch", o.Epoch, 3)
 			raw := r.rawDead()
 			for _, secret := range []string{"48K913", "13012345678", "203.0.113.7", "731904", "backupCode"} {
 				if bytes.Contains(raw, []byte(secret)) {
@@ -144,9 +146,9 @@ func TestDeadLettersAreSealed(t *testing.T) {
 				}
 			}
 			d := r.dead()[0]
-			check(t, "epoch of the dead letter", d.Epoch, 3)
-			check(t, "dropped", d.Dropped, c.dropped)
-			check(t, "the message is kept", d.Message != nil, c.dropped == "")
+			check.Equal(t, "epoch of the dead letter", d.Epoch, 3)
+			check.Equal(t, "dropped", d.Dropped, c.dropped)
+			check.Equal(t, "the message is kept", d.Message != nil, c.dropped == "")
 			if t.Failed() {
 				return
 			}
@@ -203,6 +205,6 @@ func TestAReplayIsAnotherLife(t *testing.T) {
 	send("")
 	send("1")
 	send("2")
-	check(t, "requests", r.box.Requests()["SendSms"], 3)
-	check(t, "questions about a doubt", r.box.Requests()["QuerySendDetails"], 0)
+	check.Equal(t, "requests", r.box.Requests()["SendSms"], 3)
+	check.Equal(t, "questions about a doubt", r.box.Requests()["QuerySendDetails"], 0)
 }

@@ -6,6 +6,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/codeferry/codeferry/internal/check"
 	"github.com/codeferry/codeferry/messages"
 	"github.com/codeferry/codeferry/sender"
 	"github.com/codeferry/codeferry/worker/internal/ledger"
@@ -47,7 +48,7 @@ func TestSettlePanics(t *testing.T) {
 					}()
 					r.settles(t.Context(), d, c.v)
 				}()
-				check(t, "steps", r.String(), c.steps)
+				check.Equal(t, "steps", r.String(), c.steps)
 				contains(t, "log", r.log.String(), "settling a message panicked")
 				r.panicAt = ""
 				r.acks.confirm(nil)
@@ -61,7 +62,7 @@ func TestSettlePanics(t *testing.T) {
 			d := r.arrives(t)
 			d.doubts = 3
 			r.settles(t.Context(), d, verdict{action: actDead, reason: messages.ReasonPoison})
-			check(t, "steps", r.String(), "store poison!, store bare poison, nak 2s, done")
+			check.Equal(t, "steps", r.String(), "store poison!, store bare poison, nak 2s, done")
 		})
 	})
 }
@@ -125,29 +126,29 @@ func TestSettleAPanickedMessage(t *testing.T) {
 					r.bucket.Before = func(ledgertest.Step, string) error { return errors.New("away") }
 				}
 				v := r.panicked(t.Context(), d)
-				check(t, "action", v.action, c.action)
-				check(t, "lost workers", d.doubts, c.want)
-				check(t, "in doubt", d.inDoubt, true)
-				check(t, "in doubt for", d.doubtFor, c.lasts)
+				check.Equal(t, "action", v.action, c.action)
+				check.Equal(t, "lost workers", d.doubts, c.want)
+				check.Equal(t, "in doubt", d.inDoubt, true)
+				check.Equal(t, "in doubt for", d.doubtFor, c.lasts)
 				if c.action == actDead {
-					check(t, "reason", v.reason, messages.ReasonPoison)
-					check(t, "detail", v.detail, poisonByPanic)
+					check.Equal(t, "reason", v.reason, messages.ReasonPoison)
+					check.Equal(t, "detail", v.detail, poisonByPanic)
 					return
 				}
 				if c.action == actDrop {
-					check(t, "detail", v.detail, "it panicked here, and another worker has the message")
-					check(t, "the entry's owner", entryOf(t, r.bucket, d).Owner, "other")
+					check.Equal(t, "detail", v.detail, "it panicked here, and another worker has the message")
+					check.Equal(t, "the entry's owner", entryOf(t, r.bucket, d).Owner, "other")
 					return
 				}
-				check(t, "delay", v.delay, panicDelay)
+				check.Equal(t, "delay", v.delay, panicDelay)
 				if c.away {
 					return
 				}
 				e := entryOf(t, r.bucket, d)
-				check(t, "the ledger says", e.State, ledger.Panicked)
-				check(t, "lost workers in the ledger", e.Doubts, c.want)
-				check(t, "attempts in the ledger", len(e.History), c.history)
-				check(t, "the entry's owner", e.Owner, "me")
+				check.Equal(t, "the ledger says", e.State, ledger.Panicked)
+				check.Equal(t, "lost workers in the ledger", e.Doubts, c.want)
+				check.Equal(t, "attempts in the ledger", len(e.History), c.history)
+				check.Equal(t, "the entry's owner", e.Owner, "me")
 			})
 		})
 	}

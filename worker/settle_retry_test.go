@@ -8,6 +8,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/codeferry/codeferry/internal/check"
 	"github.com/codeferry/codeferry/messages"
 	"github.com/codeferry/codeferry/sender"
 	"github.com/codeferry/codeferry/worker/internal/ledger"
@@ -27,13 +28,13 @@ func TestSettleRetriesItsAck(t *testing.T) {
 			r.empty()
 			r.acks.confirm(lost)
 			synctest.Wait()
-			check(t, "steps", r.empty(), "write sent, ack") // the entry is not cleaned up: the message may come again
+			check.Equal(t, "steps", r.empty(), "write sent, ack") // the entry is not cleaned up: the message may come again
 			r.acks.confirm(nil)
-			check(t, "steps after the second ack", r.empty(), "")
-			check(t, "the ledger says", state(t, r.bucket, d), "sent")
-			check(t, "attempts in the ledger", len(entryOf(t, r.bucket, d).History), 1)
+			check.Equal(t, "steps after the second ack", r.empty(), "")
+			check.Equal(t, "the ledger says", state(t, r.bucket, d), "sent")
+			check.Equal(t, "attempts in the ledger", len(entryOf(t, r.bucket, d).History), 1)
 			r.settling.Wait()
-			check(t, "messages that the heartbeat speaks for", len(r.inFlight.all()), 0)
+			check.Equal(t, "messages that the heartbeat speaks for", len(r.inFlight.all()), 0)
 			contains(t, "log", r.log.String(), lost.Error())
 		})
 	})
@@ -45,7 +46,7 @@ func TestSettleRetriesItsAck(t *testing.T) {
 			r.settles(t.Context(), d, verdict{action: actSent})
 			r.acks.confirm(lost)
 			synctest.Wait()
-			check(t, "the ledger says", state(t, r.bucket, d), "sent")
+			check.Equal(t, "the ledger says", state(t, r.bucket, d), "sent")
 		})
 	})
 	t.Run("the ledger is away, and the ack arrives after all", func(t *testing.T) {
@@ -57,17 +58,17 @@ func TestSettleRetriesItsAck(t *testing.T) {
 			r.empty()
 			r.acks.confirm(lost)
 			synctest.Wait()
-			check(t, "steps of the first try", r.empty(), "not written sent, term rejected")
-			check(t, "messages that the heartbeat speaks for", len(r.inFlight.all()), 1)
+			check.Equal(t, "steps of the first try", r.empty(), "not written sent, term rejected")
+			check.Equal(t, "messages that the heartbeat speaks for", len(r.inFlight.all()), 1)
 			r.acks.confirm(lost)
 			after(time.Second)
 			synctest.Wait()
-			check(t, "steps of the second try", r.empty(), "not written sent, term rejected")
+			check.Equal(t, "steps of the second try", r.empty(), "not written sent, term rejected")
 			r.acks.confirm(nil)
 			synctest.Wait()
-			check(t, "steps after the confirmation", r.empty(), "clean up")
+			check.Equal(t, "steps after the confirmation", r.empty(), "clean up")
 			r.settling.Wait()
-			check(t, "messages that the heartbeat speaks for in the end", len(r.inFlight.all()), 0)
+			check.Equal(t, "messages that the heartbeat speaks for in the end", len(r.inFlight.all()), 0)
 		})
 	})
 	t.Run("nothing helps", func(t *testing.T) {
@@ -82,7 +83,7 @@ func TestSettleRetriesItsAck(t *testing.T) {
 				t.Errorf("it tried for %v, want about %v", took, retryAckFor)
 			}
 			contains(t, "log", r.log.String(), "the message may come again in doubt")
-			check(t, "messages that the heartbeat speaks for", len(r.inFlight.all()), 0)
+			check.Equal(t, "messages that the heartbeat speaks for", len(r.inFlight.all()), 0)
 		})
 	})
 	t.Run("the worker stops", func(t *testing.T) {
@@ -95,7 +96,7 @@ func TestSettleRetriesItsAck(t *testing.T) {
 			r.settles(ctx, r.arrives(t), verdict{action: actSent})
 			time.AfterFunc(5*time.Second, cancel)
 			r.settling.Wait()
-			check(t, "it insisted for", time.Since(began), 5*time.Second)
+			check.Equal(t, "it insisted for", time.Since(began), 5*time.Second)
 		})
 	})
 	t.Run("the worker stops, and the ledger is there", func(t *testing.T) {
@@ -107,7 +108,7 @@ func TestSettleRetriesItsAck(t *testing.T) {
 			r.settles(ctx, d, verdict{action: actSent})
 			r.acks.confirm(lost)
 			r.settling.Wait()
-			check(t, "the ledger says", state(t, r.bucket, d), "sent")
+			check.Equal(t, "the ledger says", state(t, r.bucket, d), "sent")
 		})
 	})
 }
@@ -138,9 +139,9 @@ func TestSettleNothingLeftToDo(t *testing.T) {
 					r.acks.confirm(errors.New("no confirmation came"))
 				}
 				r.settling.Wait()
-				check(t, "the ledger says", state(t, r.bucket, d), "claimed")
-				check(t, "the entry's owner", entryOf(t, r.bucket, d).Owner, "other")
-				check(t, "unconfirmed", r.unconfirmed.Load(), 0)
+				check.Equal(t, "the ledger says", state(t, r.bucket, d), "claimed")
+				check.Equal(t, "the entry's owner", entryOf(t, r.bucket, d).Owner, "other")
+				check.Equal(t, "unconfirmed", r.unconfirmed.Load(), 0)
 			})
 		})
 	}
@@ -156,8 +157,8 @@ func TestSettleADeadMessageOfAnother(t *testing.T) {
 		r.bucket.Set(recordOf(d.msg).Key, ledger.Entry{State: ledger.Claimed, Owner: "other", Delivery: 2, Place: d.place})
 		r.acks.confirm(errors.New("no confirmation came"))
 		r.settling.Wait()
-		check(t, "the ledger says", state(t, r.bucket, d), "claimed")
-		check(t, "the entry's owner", entryOf(t, r.bucket, d).Owner, "other")
+		check.Equal(t, "the ledger says", state(t, r.bucket, d), "claimed")
+		check.Equal(t, "the entry's owner", entryOf(t, r.bucket, d).Owner, "other")
 	})
 }
 
@@ -181,14 +182,14 @@ func TestSettleWhatIsNotMine(t *testing.T) {
 				d := r.arrives(t)
 				r.settles(t.Context(), d, c.v)
 				synctest.Wait()
-				check(t, "steps", r.empty(), c.begin+"done, write sent, "+c.word)
-				check(t, "the ledger says", state(t, r.bucket, d), "sent")
+				check.Equal(t, "steps", r.empty(), c.begin+"done, write sent, "+c.word)
+				check.Equal(t, "the ledger says", state(t, r.bucket, d), "sent")
 				contains(t, "log", r.log.String(), errNotMine.Error())
 				r.acks.confirm(nil)
-				check(t, "steps after the confirmation", r.empty(), "") // the other worker may still read the ledger
+				check.Equal(t, "steps after the confirmation", r.empty(), "") // the other worker may still read the ledger
 				r.settling.Wait()
-				check(t, "unconfirmed", r.unconfirmed.Load(), 0)
-				check(t, "messages that the heartbeat speaks for", len(r.inFlight.all()), 0)
+				check.Equal(t, "unconfirmed", r.unconfirmed.Load(), 0)
+				check.Equal(t, "messages that the heartbeat speaks for", len(r.inFlight.all()), 0)
 			})
 		})
 		t.Run(name+", and another worker has claimed it", func(t *testing.T) {
@@ -200,13 +201,13 @@ func TestSettleWhatIsNotMine(t *testing.T) {
 				r.settles(t.Context(), d, c.v)
 				synctest.Wait()
 				if c.v.action == actDead { // the other worker decides about it
-					check(t, "steps", r.empty(), "not written retrying, done")
-					check(t, "the ledger says", state(t, r.bucket, d), "claimed")
+					check.Equal(t, "steps", r.empty(), "not written retrying, done")
+					check.Equal(t, "the ledger says", state(t, r.bucket, d), "claimed")
 					return
 				}
-				check(t, "steps", r.empty(), c.begin+"done, write sent, "+c.word)
-				check(t, "the ledger says", state(t, r.bucket, d), "sent")
-				check(t, "the entry's owner", entryOf(t, r.bucket, d).Owner, "me")
+				check.Equal(t, "steps", r.empty(), c.begin+"done, write sent, "+c.word)
+				check.Equal(t, "the ledger says", state(t, r.bucket, d), "sent")
+				check.Equal(t, "the entry's owner", entryOf(t, r.bucket, d).Owner, "me")
 			})
 		})
 		t.Run(name+", and the ledger is away", func(t *testing.T) {
@@ -223,15 +224,15 @@ func TestSettleWhatIsNotMine(t *testing.T) {
 				d := r.arrives(t)
 				r.settles(t.Context(), d, c.v)
 				synctest.Wait()
-				check(t, "steps", r.empty(), c.away+"done, not written sent, "+c.word)
-				check(t, "messages that the heartbeat speaks for", len(r.inFlight.all()), 1)
+				check.Equal(t, "steps", r.empty(), c.away+"done, not written sent, "+c.word)
+				check.Equal(t, "messages that the heartbeat speaks for", len(r.inFlight.all()), 1)
 				back.Store(true)
 				r.acks.confirm(errors.New("no confirmation came"))
 				after(time.Second)
 				synctest.Wait()
-				check(t, "steps once it is back", r.empty(), "write sent, "+c.word)
+				check.Equal(t, "steps once it is back", r.empty(), "write sent, "+c.word)
 				r.settling.Wait()
-				check(t, "the ledger says", state(t, r.bucket, d), "sent")
+				check.Equal(t, "the ledger says", state(t, r.bucket, d), "sent")
 			})
 		})
 	}
@@ -245,7 +246,7 @@ func TestSettleWhatIsNotMine(t *testing.T) {
 			r.mine = mine(time.Now(), false)
 			r.settles(t.Context(), r.arrives(t), verdict{action: actSent})
 			synctest.Wait()
-			check(t, "steps", r.empty(), "tell sent, write sent, ack, done")
+			check.Equal(t, "steps", r.empty(), "tell sent, write sent, ack, done")
 			r.acks.confirm(nil)
 		})
 	})

@@ -8,6 +8,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/codeferry/codeferry/internal/check"
 	"github.com/codeferry/codeferry/messages"
 	"github.com/codeferry/codeferry/sender"
 	"github.com/codeferry/codeferry/worker/internal/ledger"
@@ -51,13 +52,13 @@ func TestSettleInOrder(t *testing.T) {
 						cancel()
 					}
 					r.settles(ctx, d, c.v)
-					check(t, "steps", r.empty(), c.steps)
+					check.Equal(t, "steps", r.empty(), c.steps)
 					r.acks.confirm(nil)
-					check(t, "steps after the confirmation", r.empty(), c.confirmed)
-					check(t, "the ledger says", state(t, r.bucket, d), c.state)
+					check.Equal(t, "steps after the confirmation", r.empty(), c.confirmed)
+					check.Equal(t, "the ledger says", state(t, r.bucket, d), c.state)
 					r.settling.Wait()
-					check(t, "unconfirmed", r.unconfirmed.Load(), 0)
-					check(t, "deferrals counted", r.deferred.n, map[action]int{actDefer: 1}[c.v.action])
+					check.Equal(t, "unconfirmed", r.unconfirmed.Load(), 0)
+					check.Equal(t, "deferrals counted", r.deferred.n, map[action]int{actDefer: 1}[c.v.action])
 				})
 			})
 		}
@@ -74,16 +75,16 @@ func TestSettleWritesWhatIsKnown(t *testing.T) {
 		v := doubtVerdict()
 		r.settles(t.Context(), d, v)
 		e := entryOf(t, r.bucket, d)
-		check(t, "attempts", len(e.History), 2)
-		check(t, "lost workers", e.Doubts, 1)
+		check.Equal(t, "attempts", len(e.History), 2)
+		check.Equal(t, "lost workers", e.Doubts, 1)
 		same(t, "suspects", e.Suspects, []string{"a"})
-		check(t, "in doubt for, when it comes again", e.DoubtFor, v.delay)
-		check(t, "asked for", e.DoubtGrace, time.Minute)
-		check(t, "delivery", e.Delivery, 1)
-		check(t, "consumer", e.Consumer, noon.UnixNano())
-		check(t, "place", e.Place, d.place)
-		check(t, "owner", e.Owner, "me")
-		check(t, "the message is in doubt", d.inDoubt, true)
+		check.Equal(t, "in doubt for, when it comes again", e.DoubtFor, v.delay)
+		check.Equal(t, "asked for", e.DoubtGrace, time.Minute)
+		check.Equal(t, "delivery", e.Delivery, 1)
+		check.Equal(t, "consumer", e.Consumer, noon.UnixNano())
+		check.Equal(t, "place", e.Place, d.place)
+		check.Equal(t, "owner", e.Owner, "me")
+		check.Equal(t, "the message is in doubt", d.inDoubt, true)
 	})
 }
 
@@ -96,8 +97,8 @@ func TestSettleALostWorkersDoubt(t *testing.T) {
 		r.settles(t.Context(), d, verdict{action: actDoubt, delay: 2 * time.Second})
 		e := entryOf(t, r.bucket, d)
 		same(t, "suspects", e.Suspects, []string{"b"})
-		check(t, "in doubt for, when it comes again", e.DoubtFor, 7*time.Second)
-		check(t, "asked for", e.DoubtGrace, time.Minute)
+		check.Equal(t, "in doubt for, when it comes again", e.DoubtFor, 7*time.Second)
+		check.Equal(t, "asked for", e.DoubtGrace, time.Minute)
 	})
 }
 
@@ -119,8 +120,8 @@ func TestSettleCountsADoubt(t *testing.T) {
 				d.suspects, d.doubtFor, d.doubtGrace = []string{"a"}, 5*time.Second, time.Minute
 				r.settles(t.Context(), d, c.v)
 				e := entryOf(t, r.bucket, d)
-				check(t, "in doubt for, when it comes again", e.DoubtFor, c.lasts)
-				check(t, "asked for", e.DoubtGrace, c.is)
+				check.Equal(t, "in doubt for, when it comes again", e.DoubtFor, c.lasts)
+				check.Equal(t, "asked for", e.DoubtGrace, c.is)
 			})
 		})
 	}
@@ -136,13 +137,13 @@ func TestSettleWhatNoTemplateFits(t *testing.T) {
 		var p past
 		first := entryOf(t, r.bucket, d)
 		p.recall(&first)
-		check(t, "told", p.unfilled, true)
+		check.Equal(t, "told", p.unfilled, true)
 		r.settles(t.Context(), d, verdict{action: actDefer, delay: time.Second, why: ledger.WhyTemplate})
 		e := entryOf(t, r.bucket, d)
-		check(t, "deferred: told", e.Unfilled, true)
-		check(t, "deferred: why", e.Why, ledger.WhyTemplate)
+		check.Equal(t, "deferred: told", e.Unfilled, true)
+		check.Equal(t, "deferred: why", e.Why, ledger.WhyTemplate)
 		r.settles(t.Context(), d, verdict{action: actRetry, delay: time.Second})
-		check(t, "after a request", entryOf(t, r.bucket, d).Unfilled, false)
+		check.Equal(t, "after a request", entryOf(t, r.bucket, d).Unfilled, false)
 	})
 }
 
@@ -169,7 +170,7 @@ func TestSettleWhatIsSuperseded(t *testing.T) {
 				r.settles(t.Context(), d, verdict{action: actSuperseded})
 				r.acks.confirm(nil)
 				r.settling.Wait()
-				check(t, "the outcome says superseded", strings.Contains(r.empty(), "tell superseded"), c.told)
+				check.Equal(t, "the outcome says superseded", strings.Contains(r.empty(), "tell superseded"), c.told)
 			})
 		})
 	}
@@ -189,7 +190,7 @@ func TestSettleADeferral(t *testing.T) {
 			d := r.arrives(t)
 			d.expiresAt = time.Now().Add(c.left)
 			r.settles(t.Context(), d, verdict{action: actDefer, delay: c.delay})
-			check(t, "steps, "+c.left.String()+" before it expires", r.String(), "write released, nak "+c.want.String()+", done")
+			check.Equal(t, "steps, "+c.left.String()+" before it expires", r.String(), "write released, nak "+c.want.String()+", done")
 		})
 	}
 }
@@ -227,9 +228,9 @@ func TestSettleAfterTheMessageWasTakenOver(t *testing.T) {
 					r.mine = mine(time.Now(), false)
 				}
 				r.settles(t.Context(), d, c.v)
-				check(t, "steps", r.empty(), c.steps)
-				check(t, "the ledger says", state(t, r.bucket, d), c.state)
-				check(t, "the entry's owner", entryOf(t, r.bucket, d).Owner, "other")
+				check.Equal(t, "steps", r.empty(), c.steps)
+				check.Equal(t, "the ledger says", state(t, r.bucket, d), c.state)
+				check.Equal(t, "the entry's owner", entryOf(t, r.bucket, d).Owner, "other")
 				r.acks.confirm(nil)
 			})
 		})
@@ -245,12 +246,12 @@ func TestSettleADeadMessageThatWasInFlightForLong(t *testing.T) {
 		d := r.arrives(t)
 		after(17*time.Second - 1)
 		r.settles(t.Context(), d, verdict{action: actDead, reason: messages.ReasonExpired})
-		check(t, "steps just before its lease ends", r.empty(), "store expired, tell dead, done, term expired")
+		check.Equal(t, "steps just before its lease ends", r.empty(), "store expired, tell dead, done, term expired")
 		d = r.arrives(t)
 		after(17 * time.Second)
 		r.settles(t.Context(), d, verdict{action: actDead, reason: messages.ReasonExpired})
 		synctest.Wait()
-		check(t, "steps after that", r.empty(), "write retrying, store expired, tell dead, done, write sent, term expired")
+		check.Equal(t, "steps after that", r.empty(), "write retrying, store expired, tell dead, done, write sent, term expired")
 		r.acks.confirm(nil)
 	})
 }
@@ -274,7 +275,7 @@ func TestSettleWithoutTheLedger(t *testing.T) {
 				r := newSettling(t)
 				r.bucket.Before = func(ledgertest.Step, string) error { return errors.New("away") }
 				r.settles(t.Context(), r.arrives(t), c.v)
-				check(t, "steps", r.String(), c.steps)
+				check.Equal(t, "steps", r.String(), c.steps)
 				contains(t, "log", r.log.String(), "the ledger does not have this delivery")
 			})
 		})
@@ -297,8 +298,8 @@ func TestSettleWithoutADeadLetter(t *testing.T) {
 				d := r.arrives(t)
 				d.doubts = 3
 				r.settles(t.Context(), d, verdict{action: actDead, reason: reason})
-				check(t, "steps", r.String(), "store "+string(reason)+", write "+kept[reason]+", nak 2s, done")
-				check(t, "lost workers in the ledger", entryOf(t, r.bucket, d).Doubts, 3)
+				check.Equal(t, "steps", r.String(), "store "+string(reason)+", write "+kept[reason]+", nak 2s, done")
+				check.Equal(t, "lost workers in the ledger", entryOf(t, r.bucket, d).Doubts, 3)
 			})
 		})
 	}
@@ -309,7 +310,7 @@ func TestSettleWithoutADeadLetter(t *testing.T) {
 			d := r.arrives(t)
 			r.bucket.Set(recordOf(d.msg).Key, ledger.Entry{State: ledger.Claimed, Owner: "other", Place: d.place})
 			r.settles(t.Context(), d, verdict{action: actDead, reason: messages.ReasonRejected})
-			check(t, "steps", r.String(), "store rejected, not written retrying, done")
+			check.Equal(t, "steps", r.String(), "store rejected, not written retrying, done")
 		})
 	})
 }
@@ -326,13 +327,13 @@ func TestSettlePoisonStaysPoison(t *testing.T) {
 			r.bucket.Set(recordOf(d.msg).Key, ledger.Entry{State: ledger.LostWorker, Delivery: 3, Consumer: noon.UnixNano(), Doubts: 2, Place: d.place})
 			s, _ := doubting(r.bucket, claims)
 			v, _ := s.handle(t.Context(), d)
-			check(t, "reason", v.reason, messages.ReasonPoison)
+			check.Equal(t, "reason", v.reason, messages.ReasonPoison)
 			r.settles(t.Context(), d, v)
 
 			m.delivered = 5
 			next := m.open(t, r.wire)
 			v, ok := s.handle(t.Context(), next)
-			check(t, "it became, at the next delivery", became(next, v, ok), isPoison)
+			check.Equal(t, "it became, at the next delivery", became(next, v, ok), isPoison)
 		})
 	}
 }
@@ -351,7 +352,7 @@ func TestSettleADoubtStaysADoubt(t *testing.T) {
 		next := m.open(t, r.wire)
 		s, _ := doubting(r.bucket, false)
 		v, ok := s.handle(t.Context(), next)
-		check(t, "it became, at the next delivery", became(next, v, ok), passedDoubt)
+		check.Equal(t, "it became, at the next delivery", became(next, v, ok), passedDoubt)
 		same(t, "suspects", next.suspects, []string{"a"})
 	})
 }
@@ -365,17 +366,17 @@ func TestSettleDrop(t *testing.T) {
 		d := m.open(t, r.wire)
 		d.history, d.suspects, d.doubts = attempts(2, sender.Unavailable), []string{"b"}, 1
 		r.settles(t.Context(), d, notMine())
-		check(t, "steps", r.String(), "write released, done")
+		check.Equal(t, "steps", r.String(), "write released, done")
 
 		m.delivered = 2
 		next := m.open(t, r.wire)
 		s, lost := doubting(r.bucket, false)
 		v, ok := s.handle(t.Context(), next)
-		check(t, "it became, at the next delivery", became(next, v, ok), passedFresh)
-		check(t, "attempts", len(next.history), 2)
+		check.Equal(t, "it became, at the next delivery", became(next, v, ok), passedFresh)
+		check.Equal(t, "attempts", len(next.history), 2)
 		same(t, "suspects", next.suspects, []string{"b"})
-		check(t, "lost workers of the message", next.doubts, 1)
-		check(t, "lost workers in the metrics", lost.n, 0)
+		check.Equal(t, "lost workers of the message", next.doubts, 1)
+		check.Equal(t, "lost workers in the metrics", lost.n, 0)
 	})
 }
 
@@ -387,11 +388,11 @@ func TestSettleHoldsTheSlot(t *testing.T) {
 		for range 3 {
 			r.settles(t.Context(), r.arrives(t), verdict{action: actDone})
 		}
-		check(t, "steps", r.empty(), "done, ack, done, ack, ack")
-		check(t, "unconfirmed", r.unconfirmed.Load(), 3)
+		check.Equal(t, "steps", r.empty(), "done, ack, done, ack, ack")
+		check.Equal(t, "unconfirmed", r.unconfirmed.Load(), 3)
 		r.acks.confirm(nil)
-		check(t, "steps after the confirmations", r.empty(), "clean up, clean up, clean up, done")
-		check(t, "unconfirmed in the end", r.unconfirmed.Load(), 0)
+		check.Equal(t, "steps after the confirmations", r.empty(), "clean up, clean up, clean up, done")
+		check.Equal(t, "unconfirmed in the end", r.unconfirmed.Load(), 0)
 	})
 }
 
@@ -415,8 +416,8 @@ func TestReap(t *testing.T) {
 					return c.remove
 				}
 				err := r.reap(t.Context(), r.arrives(t), verdict{action: actDead, reason: messages.ReasonDoubt})
-				check(t, "steps", r.String(), c.steps)
-				check(t, "it failed", errors.Is(err, away), c.store != nil || c.remove != nil)
+				check.Equal(t, "steps", r.String(), c.steps)
+				check.Equal(t, "it failed", errors.Is(err, away), c.store != nil || c.remove != nil)
 			})
 		})
 	}

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/codeferry/codeferry/config"
+	"github.com/codeferry/codeferry/internal/check"
 	"github.com/codeferry/codeferry/messages"
 	"github.com/codeferry/codeferry/sender"
 	"github.com/codeferry/codeferry/worker/internal/ledger"
@@ -47,8 +48,8 @@ func TestAskPassesWhatIsNotInDoubt(t *testing.T) {
 	if v, ok := asking(tr, connect("a", provider)).handle(t.Context(), d); ok {
 		t.Errorf("it decided on action %d", v.action)
 	}
-	check(t, "asked", len(provider.asked), 0)
-	check(t, "told", tr.String(), "")
+	check.Equal(t, "asked", len(provider.asked), 0)
+	check.Equal(t, "told", tr.String(), "")
 }
 
 // TestAskOneSuspect: a message in doubt at one connector, whose grace is 8 s.
@@ -112,22 +113,22 @@ func TestAskOneSuspect(t *testing.T) {
 				d.expiresAt = noon
 			}
 			v, ok := asking(tr, a).handle(t.Context(), d)
-			check(t, "it decided", ok, c.action != passed)
-			check(t, "action", v.action, c.action)
-			check(t, "reason", v.reason, c.reason)
-			check(t, "delay", v.delay, c.delay)
+			check.Equal(t, "it decided", ok, c.action != passed)
+			check.Equal(t, "action", v.action, c.action)
+			check.Equal(t, "reason", v.reason, c.reason)
+			check.Equal(t, "delay", v.delay, c.delay)
 			contains(t, "detail", v.detail, c.detail)
-			check(t, "told", tr.String(), "")
+			check.Equal(t, "told", tr.String(), "")
 			if c.action == actSent {
-				check(t, "connector", v.connector, "a")
-				check(t, "receipt", v.receipt.ProviderID, "found")
+				check.Equal(t, "connector", v.connector, "a")
+				check.Equal(t, "receipt", v.receipt.ProviderID, "found")
 				return
 			}
 			same(t, "suspects", d.suspects, map[bool][]string{true: {"a"}}[c.suspect])
-			check(t, "still in doubt", d.inDoubt, c.action == actAskAgain || c.inDoubt)
+			check.Equal(t, "still in doubt", d.inDoubt, c.action == actAskAgain || c.inDoubt)
 			if c.action == passed {
-				check(t, "in doubt for", d.doubtFor, 0)
-				check(t, "asked for", d.doubtGrace, 0)
+				check.Equal(t, "in doubt for", d.doubtFor, 0)
+				check.Equal(t, "asked for", d.doubtGrace, 0)
 			}
 		})
 	}
@@ -238,13 +239,13 @@ func TestAskAfterALostWorker(t *testing.T) {
 			d.inDoubt, d.lost, d.suspects = true, true, c.before
 			d.doubtFor = c.elapsed
 			v, ok := asking(tr, all...).handle(t.Context(), d)
-			check(t, "it decided", ok, c.action != 0)
-			check(t, "action", v.action, c.action)
-			check(t, "reason", v.reason, c.reason)
-			check(t, "delay", v.delay, c.delay)
+			check.Equal(t, "it decided", ok, c.action != 0)
+			check.Equal(t, "action", v.action, c.action)
+			check.Equal(t, "reason", v.reason, c.reason)
+			check.Equal(t, "delay", v.delay, c.delay)
 			contains(t, "detail", v.detail, c.detail)
 			same(t, "suspects", d.suspects, c.suspects)
-			check(t, "told", tr.String(), c.told)
+			check.Equal(t, "told", tr.String(), c.told)
 		})
 	}
 }
@@ -260,8 +261,8 @@ func TestAskAndSendAtOnce(t *testing.T) {
 		said = (&reporter{channel: messages.SMS, now: atNoon}).outcome(d, v, messages.StatusUnknown).RetryAt
 	}
 	_, ok := s.handle(t.Context(), d)
-	check(t, "it decided", ok, false)
-	check(t, "it is sent again at", *said, noon)
+	check.Equal(t, "it decided", ok, false)
+	check.Equal(t, "it is sent again at", *said, noon)
 }
 
 // TestAskWithoutASuspect: no provider can be asked, so nothing more is tried.
@@ -269,9 +270,9 @@ func TestAskWithoutASuspect(t *testing.T) {
 	d := fresh(t).routed("a")
 	d.inDoubt = true
 	v, ok := asking(new(trace), connect("a", answers(false, nil))).handle(t.Context(), d)
-	check(t, "it decided", ok, true)
-	check(t, "action", v.action, actDead)
-	check(t, "reason", v.reason, messages.ReasonDoubt)
+	check.Equal(t, "it decided", ok, true)
+	check.Equal(t, "action", v.action, actDead)
+	check.Equal(t, "reason", v.reason, messages.ReasonDoubt)
 	contains(t, "detail", v.detail, "nor through which connector")
 }
 
@@ -283,10 +284,10 @@ func TestAskKeepsTheBoundsOfADoubt(t *testing.T) {
 	d := fresh(t).routed("a")
 	d.inDoubt, d.suspects, d.doubtFor = true, []string{"a"}, time.Second
 	s.handle(t.Context(), d)
-	check(t, "asked for", d.doubtGrace, 8*time.Second)
+	check.Equal(t, "asked for", d.doubtGrace, 8*time.Second)
 	s.routes.connectors["a"].askGrace = time.Hour
 	s.handle(t.Context(), d)
-	check(t, "asked for, after the grace was changed", d.doubtGrace, 8*time.Second)
+	check.Equal(t, "asked for, after the grace was changed", d.doubtGrace, 8*time.Second)
 }
 
 // TestAskAboutTheSameMessage: the question has the name with which the message was sent,
@@ -324,7 +325,7 @@ func TestAskAboutTheSameMessage(t *testing.T) {
 			if got := provider.asked[0]; !got.Equal(c.want) {
 				t.Errorf("asked since %v, want %v", got.UTC(), c.want)
 			}
-			check(t, "its name", id, providerID("id-1", d.msg, d.firstPlace()))
+			check.Equal(t, "its name", id, providerID("id-1", d.msg, d.firstPlace()))
 		})
 	}
 }
@@ -336,9 +337,9 @@ func TestAskWhatCannotBeRendered(t *testing.T) {
 	d := fresh(t).routed("a", "b")
 	d.inDoubt, d.lost = true, true
 	v, _ := asking(new(trace), connect("a", provider), connect("b", answers(true, nil))).handle(t.Context(), d)
-	check(t, "asked", len(provider.asked), 0)
-	check(t, "action", v.action, actSent)
-	check(t, "connector", v.connector, "b")
+	check.Equal(t, "asked", len(provider.asked), 0)
+	check.Equal(t, "action", v.action, actSent)
+	check.Equal(t, "connector", v.connector, "b")
 }
 
 // TestAskLeaksNothing: a dead letter may hold a provider's text about a message.
@@ -348,11 +349,11 @@ func TestAskLeaksNothing(t *testing.T) {
 	d.inDoubt, d.suspects, d.expiresAt = true, []string{"a"}, noon
 	v, _ := asking(new(trace), connect("a", answers(false, e))).handle(t.Context(), d)
 	contains(t, "detail", v.detail, "E: no record of [hidden] with [hidden]")
-	check(t, "the provider's own error", e.Detail, "no record of 13012345678 with 123456")
+	check.Equal(t, "the provider's own error", e.Detail, "no record of 13012345678 with 123456")
 }
 
 func TestAskFirst(t *testing.T) {
 	for grace, want := range map[time.Duration]time.Duration{8 * time.Second: time.Second, 0: time.Millisecond, time.Millisecond: time.Millisecond, 16 * time.Millisecond: 2 * time.Millisecond} {
-		check(t, "grace "+grace.String(), askFirst(grace), want)
+		check.Equal(t, "grace "+grace.String(), askFirst(grace), want)
 	}
 }

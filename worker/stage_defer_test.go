@@ -4,6 +4,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/codeferry/codeferry/internal/check"
 	"github.com/codeferry/codeferry/worker/internal/ledger"
 )
 
@@ -36,13 +37,13 @@ func TestDefer(t *testing.T) {
 			b.limit.Store(c.atMost)
 			d := given{storedAt: noon.Add(-c.age), pending: c.pending}.open(t, &fakeConn{trace: new(trace)})
 			v, ok := deferStage{now: atNoon, patience: patience, slots: slots, backlog: b, spread: steady}.handle(t.Context(), d)
-			check(t, "it decided", ok, c.delay > 0)
+			check.Equal(t, "it decided", ok, c.delay > 0)
 			if ok {
-				check(t, "action", v.action, actDefer)
-				check(t, "detail", v.detail, "newer codes go first")
-				check(t, "why", v.why, ledger.WhyNewerFirst)
+				check.Equal(t, "action", v.action, actDefer)
+				check.Equal(t, "detail", v.detail, "newer codes go first")
+				check.Equal(t, "why", v.why, ledger.WhyNewerFirst)
 			}
-			check(t, "delay", v.delay, c.delay)
+			check.Equal(t, "delay", v.delay, c.delay)
 		})
 	}
 }

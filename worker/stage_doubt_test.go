@@ -7,6 +7,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/codeferry/codeferry/internal/check"
 	"github.com/codeferry/codeferry/messages"
 	"github.com/codeferry/codeferry/sender"
 	"github.com/codeferry/codeferry/worker/internal/ledger"
@@ -129,34 +130,34 @@ func TestDoubtByTheLedger(t *testing.T) {
 			s.suspects = someSuspects{are: func(p ledger.Place) bool { return c.suspect && p == d.place }}
 			v, ok := s.handle(t.Context(), d)
 			got := became(d, v, ok)
-			check(t, "it became", got, c.want)
-			check(t, "lost workers of the message", d.doubts, c.wantDoubts)
-			check(t, "the ledger says", state(t, b, d), c.left)
+			check.Equal(t, "it became", got, c.want)
+			check.Equal(t, "lost workers of the message", d.doubts, c.wantDoubts)
+			check.Equal(t, "the ledger says", state(t, b, d), c.left)
 			newlyLost := 0
 			if got == passedLost && c.wantDoubts > c.doubts {
 				newlyLost = 1
 			}
-			check(t, "lost workers in the metrics", lost.n, newlyLost)
+			check.Equal(t, "lost workers in the metrics", lost.n, newlyLost)
 			if c.state == "" {
 				return
 			}
 			// What the entry had is kept.
-			check(t, "attempts", len(d.history), 2)
+			check.Equal(t, "attempts", len(d.history), 2)
 			same(t, "suspects", d.suspects, []string{"b"})
 			if e := entryOf(t, b, d); got != isDone && got != isPoison {
-				check(t, "attempts in the ledger", len(e.History), 2)
+				check.Equal(t, "attempts in the ledger", len(e.History), 2)
 				same(t, "suspects in the ledger", e.Suspects, []string{"b"})
-				check(t, "lost workers in the ledger", e.Doubts, c.wantDoubts)
+				check.Equal(t, "lost workers in the ledger", e.Doubts, c.wantDoubts)
 			}
 			if newlyLost == 1 {
-				check(t, "in doubt for", d.doubtFor, 0)
-				check(t, "asked for", d.doubtGrace, 0)
+				check.Equal(t, "in doubt for", d.doubtFor, 0)
+				check.Equal(t, "asked for", d.doubtGrace, 0)
 			} else if got == passedDoubt {
-				check(t, "in doubt for", d.doubtFor, 3*time.Second)
-				check(t, "asked for", d.doubtGrace, time.Minute)
+				check.Equal(t, "in doubt for", d.doubtFor, 3*time.Second)
+				check.Equal(t, "asked for", d.doubtGrace, time.Minute)
 			}
 			if got == isDone {
-				check(t, "detail", v.detail, "it was sent before")
+				check.Equal(t, "detail", v.detail, "it was sent before")
 			}
 			if got == isPoison {
 				contains(t, "the detail", v.detail, "it was handed out 4 times, and 3 of its workers were lost")
@@ -194,7 +195,7 @@ func TestDoubtAFreshMessageIsNotLookedFor(t *testing.T) {
 	if v, ok := s.handle(t.Context(), d); ok {
 		t.Errorf("it decided on action %d", v.action)
 	}
-	check(t, "the place of its name at the provider", d.firstPlace(), d.place)
+	check.Equal(t, "the place of its name at the provider", d.firstPlace(), d.place)
 }
 
 // TestDoubtOfAnotherConsumersCount: a consumer that was made again begins to count at 1,
@@ -207,7 +208,7 @@ func TestDoubtOfAnotherConsumersCount(t *testing.T) {
 		b.Set(recordOf(d.msg).Key, ledger.Entry{State: ledger.Retrying, Delivery: 1, Consumer: consumer, Place: d.place})
 		s, _ := doubting(b, false)
 		v, ok := s.handle(t.Context(), d)
-		check(t, fmt.Sprintf("the entry's consumer was made at %d: it became", consumer), became(d, v, ok), want)
+		check.Equal(t, fmt.Sprintf("the entry's consumer was made at %d: it became", consumer), became(d, v, ok), want)
 	}
 }
 
@@ -242,21 +243,21 @@ func TestDoubtOfAnotherPlace(t *testing.T) {
 			b.Set(recordOf(d.msg).Key, ledger.Entry{State: c.state, Delivery: 1, Consumer: noon.UnixNano(), Place: other, History: attempts(2, sender.Unavailable)})
 			s, _ := doubting(b, true)
 			v, ok := s.handle(t.Context(), d)
-			check(t, "it became", became(d, v, ok), c.want)
-			check(t, "the ledger says", state(t, b, d), c.left)
+			check.Equal(t, "it became", became(d, v, ok), c.want)
+			check.Equal(t, "the ledger says", state(t, b, d), c.left)
 			if c.want == isDone && !c.first {
-				check(t, "detail", v.detail, "superseded")
+				check.Equal(t, "detail", v.detail, "superseded")
 				// The cleaner must not delete what the newer publish has written.
-				check(t, "the revision that is cleaned up", d.record.Revision, 0)
+				check.Equal(t, "the revision that is cleaned up", d.record.Revision, 0)
 			}
 			place, history := d.place, 0
 			if c.first {
 				place, history = other, 2
 			}
-			check(t, "the place of its name at the provider", d.firstPlace(), place)
-			check(t, "attempts", len(d.history), history)
+			check.Equal(t, "the place of its name at the provider", d.firstPlace(), place)
+			check.Equal(t, "attempts", len(d.history), history)
 			if c.left == "claimed" && c.want != isDone {
-				check(t, "the entry's place", entryOf(t, b, d).Place, place)
+				check.Equal(t, "the entry's place", entryOf(t, b, d).Place, place)
 			}
 		})
 	}
@@ -306,9 +307,9 @@ func TestDoubtOfWhatCannotBeSent(t *testing.T) {
 				b.Before = func(ledgertest.Step, string) error { return errors.New("away") }
 			}
 			v, ok := s.handle(t.Context(), d)
-			check(t, "it became", became(d, v, ok), c.want)
-			check(t, "the ledger says", state(t, b, d), c.left)
-			check(t, "lost workers in the metrics", lost.n, 0)
+			check.Equal(t, "it became", became(d, v, ok), c.want)
+			check.Equal(t, "the ledger says", state(t, b, d), c.left)
+			check.Equal(t, "lost workers in the metrics", lost.n, 0)
 		})
 	}
 }
@@ -342,10 +343,10 @@ func TestDoubtWithoutTheLedger(t *testing.T) {
 			}
 			s, lost := doubting(b, c.claims)
 			v, ok := s.handle(t.Context(), d)
-			check(t, "it became", became(d, v, ok), isPutBack)
-			check(t, "delay", v.delay, putBackDelay)
+			check.Equal(t, "it became", became(d, v, ok), isPutBack)
+			check.Equal(t, "delay", v.delay, putBackDelay)
 			contains(t, "the detail", v.detail, away.Error())
-			check(t, "lost workers in the metrics", lost.n, 0)
+			check.Equal(t, "lost workers in the metrics", lost.n, 0)
 		})
 	}
 }
@@ -379,14 +380,14 @@ func TestDoubtWhileAnotherWorkerWrites(t *testing.T) {
 			}
 			s, lost := doubting(b, true)
 			v, ok := s.handle(t.Context(), d)
-			check(t, "it became", became(d, v, ok), c.want)
-			check(t, "the ledger says", state(t, b, d), c.left)
-			check(t, "lost workers in the metrics", lost.n, 0)
-			check(t, "attempts (the other's entry has none)", len(d.history), 0)
-			check(t, "lost workers of the message (the other's entry has none)", d.doubts, 0)
+			check.Equal(t, "it became", became(d, v, ok), c.want)
+			check.Equal(t, "the ledger says", state(t, b, d), c.left)
+			check.Equal(t, "lost workers in the metrics", lost.n, 0)
+			check.Equal(t, "attempts (the other's entry has none)", len(d.history), 0)
+			check.Equal(t, "lost workers of the message (the other's entry has none)", d.doubts, 0)
 			if c.want == isDropped {
-				check(t, "detail", v.detail, "another worker keeps writing the message's entry in the ledger")
-				check(t, "the entry's owner", entryOf(t, b, d).Owner, "other")
+				check.Equal(t, "detail", v.detail, "another worker keeps writing the message's entry in the ledger")
+				check.Equal(t, "the entry's owner", entryOf(t, b, d).Owner, "other")
 			}
 		})
 	}
@@ -466,31 +467,31 @@ func TestDoubtWhileAnotherWorkerMayHoldIt(t *testing.T) {
 				return d, v, became(d, v, ok)
 			}
 			_, _, got := handle(0)
-			check(t, "if nobody can hold it, it becomes", got, cmp.Or(c.then, c.want))
-			check(t, "and the ledger says so", state(t, b, m.open(t, nowhere())), cmp.Or(c.leftThen, c.left))
+			check.Equal(t, "if nobody can hold it, it becomes", got, cmp.Or(c.then, c.want))
+			check.Equal(t, "and the ledger says so", state(t, b, m.open(t, nowhere())), cmp.Or(c.leftThen, c.left))
 
 			b.Delete(recordOf(m.message(t, nowhere())).Key)
 			lost.n = 0
 			d, v, got := handle(held)
-			check(t, "while another worker may hold it, it became", got, c.want)
-			check(t, "and the ledger says", state(t, b, d), c.left)
+			check.Equal(t, "while another worker may hold it, it became", got, c.want)
+			check.Equal(t, "and the ledger says", state(t, b, d), c.left)
 			if c.then == "" {
 				return
 			}
-			check(t, "delay", v.delay, held)
+			check.Equal(t, "delay", v.delay, held)
 			contains(t, "detail", v.detail, "its consumer was made again")
-			check(t, "lost workers of the message", d.doubts, 0)
-			check(t, "lost workers in the metrics", lost.n, 0)
+			check.Equal(t, "lost workers of the message", d.doubts, 0)
+			check.Equal(t, "lost workers in the metrics", lost.n, 0)
 			if c.state != "" {
-				check(t, "the entry's owner", entryOf(t, b, d).Owner, "other")
+				check.Equal(t, "the entry's owner", entryOf(t, b, d).Owner, "other")
 			}
 			m.delivered, later = d.msg.Delivered+1, true
 			d, _, got = handle(0)
-			check(t, "once that is over, it became", got, c.then)
-			check(t, "and the ledger says then", state(t, b, d), c.leftThen)
+			check.Equal(t, "once that is over, it became", got, c.then)
+			check.Equal(t, "and the ledger says then", state(t, b, d), c.leftThen)
 			wantLost := map[string]int{passedLost: 1}[c.then]
-			check(t, "lost workers of the message then", d.doubts, wantLost)
-			check(t, "lost workers in the metrics then", lost.n, wantLost)
+			check.Equal(t, "lost workers of the message then", d.doubts, wantLost)
+			check.Equal(t, "lost workers in the metrics then", lost.n, wantLost)
 		})
 	}
 }
@@ -514,7 +515,7 @@ func TestDoubtOfASuspectWithAnotherPlace(t *testing.T) {
 		s, _ := doubting(b, c.claims)
 		s.suspects = someSuspects{are: func(p ledger.Place) bool { return p == d.place }}
 		v, ok := s.handle(t.Context(), d)
-		check(t, "claims "+name+": it became", became(d, v, ok), c.want)
+		check.Equal(t, "claims "+name+": it became", became(d, v, ok), c.want)
 	}
 }
 
@@ -524,9 +525,9 @@ func TestDoubtPoisonIsNotWritten(t *testing.T) {
 	revision := b.Set(recordOf(d.msg).Key, ledger.Entry{State: ledger.LostWorker, Delivery: 3, Consumer: noon.UnixNano(), Place: d.place, Doubts: 2})
 	s, _ := doubting(b, false)
 	v, _ := s.handle(t.Context(), d)
-	check(t, "reason", v.reason, messages.ReasonPoison)
+	check.Equal(t, "reason", v.reason, messages.ReasonPoison)
 	if _, now := b.Value(recordOf(d.msg).Key); now != revision {
 		t.Error("the entry was written before the dead letter was stored")
 	}
-	check(t, "in doubt", d.inDoubt, true)
+	check.Equal(t, "in doubt", d.inDoubt, true)
 }

@@ -4,6 +4,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/codeferry/codeferry/internal/check"
 	"github.com/codeferry/codeferry/messages"
 	"github.com/codeferry/codeferry/sender"
 )
@@ -27,11 +28,11 @@ func TestExpire(t *testing.T) {
 			d := fresh(t)
 			d.expiresAt, d.suspects, d.history = noon.Add(c.left), c.suspects, c.history
 			v, ok := expireStage{now: atNoon}.handle(t.Context(), d)
-			check(t, "it decided", ok, c.reason != "")
+			check.Equal(t, "it decided", ok, c.reason != "")
 			if ok {
-				check(t, "action", v.action, actDead)
+				check.Equal(t, "action", v.action, actDead)
 			}
-			check(t, "reason", v.reason, c.reason)
+			check.Equal(t, "reason", v.reason, c.reason)
 			contains(t, "detail", v.detail, c.detail)
 		})
 	}

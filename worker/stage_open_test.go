@@ -6,6 +6,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/codeferry/codeferry/internal/check"
+
 	"github.com/nats-io/nats.go"
 
 	"github.com/codeferry/codeferry/config"
@@ -98,16 +100,16 @@ func TestOpen(t *testing.T) {
 					contains(t, "wrong", d.wrong.Error(), c.wrong)
 				}
 			}
-			check(t, "unreadable", d.unreadable, c.unreadable)
-			check(t, "id", d.id, c.id)
-			check(t, "the code's id", d.code.ID, c.id)
-			check(t, "app", d.subject.App, or(c.app, "default"))
-			check(t, "the app is known", d.appKnown, !c.unknown)
-			check(t, "channel", d.subject.Channel, messages.SMS)
-			check(t, "type", d.code.Type, map[messages.Type]messages.Type{"": messages.SignIn, messages.Generic: messages.Generic, "none": ""}[c.typ])
-			check(t, "to", d.code.To, map[string]string{"": "+8613012345678", "none": ""}[c.to])
-			check(t, "epoch", d.epoch, c.epoch)
-			check(t, "place", d.place, ledger.Place{Sequence: 7, StoredAt: noon.Add(-time.Second).UnixNano()})
+			check.Equal(t, "unreadable", d.unreadable, c.unreadable)
+			check.Equal(t, "id", d.id, c.id)
+			check.Equal(t, "the code's id", d.code.ID, c.id)
+			check.Equal(t, "app", d.subject.App, or(c.app, "default"))
+			check.Equal(t, "the app is known", d.appKnown, !c.unknown)
+			check.Equal(t, "channel", d.subject.Channel, messages.SMS)
+			check.Equal(t, "type", d.code.Type, map[messages.Type]messages.Type{"": messages.SignIn, messages.Generic: messages.Generic, "none": ""}[c.typ])
+			check.Equal(t, "to", d.code.To, map[string]string{"": "+8613012345678", "none": ""}[c.to])
+			check.Equal(t, "epoch", d.epoch, c.epoch)
+			check.Equal(t, "place", d.place, ledger.Place{Sequence: 7, StoredAt: noon.Add(-time.Second).UnixNano()})
 			want := c.expiresAt
 			if want.IsZero() {
 				want = noon.Add(-time.Second).Add(10 * time.Minute)
@@ -148,7 +150,7 @@ func TestOpenSealedButWrong(t *testing.T) {
 	if !errors.As(d.wrong, &field) || field.Field != "to" {
 		t.Errorf("wrong: got %v, want that to is not an email address", d.wrong)
 	}
-	check(t, "unreadable", d.unreadable, false)
+	check.Equal(t, "unreadable", d.unreadable, false)
 }
 
 // TestOpenShowsNothing: text that a publisher has put in the wrong field is not shown.
@@ -181,12 +183,12 @@ func TestMinimal(t *testing.T) {
 		c.given.header = nats.Header{wire.EpochHeader: {"2"}}
 		m := c.given.message(t, nowhere())
 		o := minimal(m, messages.SMS)
-		check(t, name+": id", o.id, c.id)
-		check(t, name+": place", o.place, placeOf(m))
-		check(t, name+": epoch", o.epoch, 2)
-		check(t, name+": app", o.subject.App, wire.HiddenKey)
-		check(t, name+": channel", o.subject.Channel, messages.SMS)
-		check(t, name+": there is a code", o.code != nil, true)
+		check.Equal(t, name+": id", o.id, c.id)
+		check.Equal(t, name+": place", o.place, placeOf(m))
+		check.Equal(t, name+": epoch", o.epoch, 2)
+		check.Equal(t, name+": app", o.subject.App, wire.HiddenKey)
+		check.Equal(t, name+": channel", o.subject.Channel, messages.SMS)
+		check.Equal(t, name+": there is a code", o.code != nil, true)
 		if want := m.StoredAt.Add(config.DefaultCodeTTL); !o.expiresAt.Equal(want) {
 			t.Errorf("%s: expires at %v, want %v", name, o.expiresAt, want)
 		}

@@ -4,6 +4,7 @@ import (
 	"testing"
 
 	"github.com/codeferry/codeferry/config"
+	"github.com/codeferry/codeferry/internal/check"
 	"github.com/codeferry/codeferry/messages"
 )
 
@@ -33,8 +34,8 @@ func TestRoute(t *testing.T) {
 			d := fresh(t)
 			d.app, d.appKnown, d.suspects = config.App{SMS: c.steps}, !c.unknown, c.suspects
 			v, ok := s.handle(t.Context(), d)
-			check(t, "it decided", ok, c.reason != "")
-			check(t, "reason", v.reason, c.reason)
+			check.Equal(t, "it decided", ok, c.reason != "")
+			check.Equal(t, "reason", v.reason, c.reason)
 			contains(t, "detail", v.detail, c.detail)
 			var chain []string
 			for _, conn := range d.chain {

@@ -7,6 +7,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/codeferry/codeferry/internal/check"
 	"github.com/codeferry/codeferry/messages"
 	"github.com/codeferry/codeferry/sender"
 )
@@ -17,7 +18,7 @@ func sends(t *testing.T, s sendStage, kind messages.Type, all ...*connector) ver
 	d := arrives(t, nowhere())
 	d.chain, d.code.Type = all, kind
 	v, ok := s.handle(t.Context(), d)
-	check(t, "it decided", ok, true)
+	check.Equal(t, "it decided", ok, true)
 	return v
 }
 
@@ -51,25 +52,25 @@ func TestSendAWrongTemplate(t *testing.T) {
 		a, b := connect("a", provider), connect("b", new(fakeSender))
 		s := sending()
 		v := sends(t, s, messages.Register, a)
-		check(t, "the first: action", v.action, actRetry)
-		check(t, "the first: delay", v.delay, lookAfter)
-		check(t, "another type: action", sends(t, s, messages.SignIn, a).action, actSent)
+		check.Equal(t, "the first: action", v.action, actRetry)
+		check.Equal(t, "the first: delay", v.delay, lookAfter)
+		check.Equal(t, "another type: action", sends(t, s, messages.SignIn, a).action, actSent)
 		v = sends(t, s, messages.Register, a)
-		check(t, "the second: action", v.action, actDefer)
-		check(t, "the second: delay", v.delay, lookAfter)
-		check(t, "requests", provider.requests(), 2)
-		check(t, "requests that the rate counts", a.limiter.calls.Load(), 2)
-		check(t, "with another connector: action", sends(t, s, messages.Register, a, b).action, actSent)
+		check.Equal(t, "the second: action", v.action, actDefer)
+		check.Equal(t, "the second: delay", v.delay, lookAfter)
+		check.Equal(t, "requests", provider.requests(), 2)
+		check.Equal(t, "requests that the rate counts", a.limiter.calls.Load(), 2)
+		check.Equal(t, "with another connector: action", sends(t, s, messages.Register, a, b).action, actSent)
 		a.limiter = newRateLimiter(0.1)
 		a.limiter.limiter.Allow()
 		began := time.Now()
-		check(t, "while others wait for their turn: action", sends(t, s, messages.Register, a).action, actDefer)
-		check(t, "waited for a turn", time.Since(began), 0)
+		check.Equal(t, "while others wait for their turn: action", sends(t, s, messages.Register, a).action, actDefer)
+		check.Equal(t, "waited for a turn", time.Since(began), 0)
 		a.limiter = newRateLimiter(0)
 		wrong = false
 		after(20*time.Second + 1)
-		check(t, "when it is fixed: action", sends(t, s, messages.Register, a).action, actSent)
-		check(t, "the next one: action", sends(t, s, messages.Register, a).action, actSent)
+		check.Equal(t, "when it is fixed: action", sends(t, s, messages.Register, a).action, actSent)
+		check.Equal(t, "the next one: action", sends(t, s, messages.Register, a).action, actSent)
 		idle(t, s, a, b)
 	})
 }
@@ -82,8 +83,8 @@ func TestSendLooksAgain(t *testing.T) {
 			a := connect("a", failing(errNoMoney))
 			s := sending()
 			s.backlog.pending.Store(pending)
-			check(t, "delay of the one that failed", sends(t, s, messages.SignIn, a).delay, want)
-			check(t, "delay of the next one", sends(t, s, messages.SignIn, a).delay, want)
+			check.Equal(t, "delay of the one that failed", sends(t, s, messages.SignIn, a).delay, want)
+			check.Equal(t, "delay of the next one", sends(t, s, messages.SignIn, a).delay, want)
 		})
 	}
 }
@@ -105,18 +106,18 @@ func TestSendProbesWithWhatHasNotFailed(t *testing.T) {
 		d := failed()
 		d.chain = []*connector{a}
 		v, _ := s.handle(t.Context(), d)
-		check(t, "what has failed: action", v.action, actDefer)
-		check(t, "what has failed: delay", v.delay, freshFirst-1)
+		check.Equal(t, "what has failed: action", v.action, actDefer)
+		check.Equal(t, "what has failed: delay", v.delay, freshFirst-1)
 		d = failed()
 		d.chain = []*connector{a, b}
 		v, _ = s.handle(t.Context(), d)
-		check(t, "with another connector: it was sent by", v.connector, "b")
+		check.Equal(t, "with another connector: it was sent by", v.connector, "b")
 		d = failed()
 		d.history[0].Connector = "b"
 		d.chain = []*connector{a}
 		v, _ = s.handle(t.Context(), d)
-		check(t, "what has failed elsewhere: action", v.action, actSent)
-		check(t, "closed", a.breaker.closed(), true)
+		check.Equal(t, "what has failed elsewhere: action", v.action, actSent)
+		check.Equal(t, "closed", a.breaker.closed(), true)
 	})
 }
 
@@ -131,9 +132,9 @@ func TestSendToAnOpenConnectorTakesNoPlace(t *testing.T) {
 		}
 		began := time.Now()
 		v := sends(t, s, messages.SignIn, a)
-		check(t, "action", v.action, actDefer)
-		check(t, "delay", v.delay, lookAfter)
-		check(t, "waited", time.Since(began), 0)
+		check.Equal(t, "action", v.action, actDefer)
+		check.Equal(t, "delay", v.delay, lookAfter)
+		check.Equal(t, "waited", time.Since(began), 0)
 	})
 }
 
@@ -173,7 +174,7 @@ func TestSendWhenAllDomainsRefuse(t *testing.T) {
 					mail("u@good.example")
 				}
 				mail("u@d0.example")
-				check(t, "open", a.breaker.open(), c.open)
+				check.Equal(t, "open", a.breaker.open(), c.open)
 			})
 		})
 	}

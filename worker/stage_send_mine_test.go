@@ -6,6 +6,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/codeferry/codeferry/internal/check"
 	"github.com/codeferry/codeferry/messages"
 	"github.com/codeferry/codeferry/sender"
 	"github.com/codeferry/codeferry/worker/internal/ledger"
@@ -14,9 +15,9 @@ import (
 // isNotMine checks the verdict about a message that another worker may have.
 func isNotMine(t *testing.T, v verdict, ok bool) {
 	t.Helper()
-	check(t, "it decided", ok, true)
-	check(t, "action", v.action, actDrop)
-	check(t, "state", v.state, ledger.Released)
+	check.Equal(t, "it decided", ok, true)
+	check.Equal(t, "action", v.action, actDrop)
+	check.Equal(t, "state", v.state, ledger.Released)
 	contains(t, "detail", v.detail, "another worker may have it")
 }
 
@@ -56,15 +57,15 @@ func TestSendOnlyWhatIsMine(t *testing.T) {
 				}
 				v, ok := s.handle(t.Context(), d)
 				idle(t, s, a, b)
-				check(t, "requests to b", providers[1].requests(), 0)
+				check.Equal(t, "requests to b", providers[1].requests(), 0)
 				if c.sent {
-					check(t, "action", v.action, actSent)
-					check(t, "requests to a", providers[0].requests(), 1)
+					check.Equal(t, "action", v.action, actSent)
+					check.Equal(t, "requests to a", providers[0].requests(), 1)
 					return
 				}
 				isNotMine(t, v, ok)
-				check(t, "requests to a", providers[0].requests(), 0)
-				check(t, "attempts", len(d.history), 0)
+				check.Equal(t, "requests to a", providers[0].requests(), 0)
+				check.Equal(t, "attempts", len(d.history), 0)
 				untouched(t, a)
 			})
 		})
@@ -97,8 +98,8 @@ func TestSendNotAfter(t *testing.T) {
 				s.now = func() time.Time { return time.Now().Add(c.ahead) }
 				d.expiresAt = s.now().Add(c.good)
 				v, _ := s.handle(t.Context(), d)
-				check(t, "action", v.action, actSent)
-				check(t, "handed over within", time.Until(provider.sent[0].NotAfter), c.want)
+				check.Equal(t, "action", v.action, actSent)
+				check.Equal(t, "handed over within", time.Until(provider.sent[0].NotAfter), c.want)
 			})
 		})
 	}
@@ -158,14 +159,14 @@ func TestSendNotHandedOver(t *testing.T) {
 				if c.action == actDrop {
 					isNotMine(t, v, ok)
 				}
-				check(t, "it decided", ok, true)
-				check(t, "action", v.action, c.action)
-				check(t, "reason", v.reason, c.reason)
+				check.Equal(t, "it decided", ok, true)
+				check.Equal(t, "action", v.action, c.action)
+				check.Equal(t, "reason", v.reason, c.reason)
 				contains(t, "detail", v.detail, c.detail)
-				check(t, "requests to b", second.requests(), 0)
-				check(t, "requests that b was asked to admit", b.breaker.health.cb.Counts().Requests, 0)
-				check(t, "attempts", len(d.history), c.history+1)
-				check(t, "the attempt's code", d.lastAttempt().Code, sender.CodeExpired)
+				check.Equal(t, "requests to b", second.requests(), 0)
+				check.Equal(t, "requests that b was asked to admit", b.breaker.health.cb.Counts().Requests, 0)
+				check.Equal(t, "attempts", len(d.history), c.history+1)
+				check.Equal(t, "the attempt's code", d.lastAttempt().Code, sender.CodeExpired)
 				same(t, "suspects", d.suspects, c.suspects)
 				if c.action == actDead && (v.err == nil || v.err.Code != sender.CodeExpired) {
 					t.Errorf("the verdict's error: got %v, want one of code %s", v.err, sender.CodeExpired)
@@ -187,7 +188,7 @@ func TestSendAProvidersOwnWord(t *testing.T) {
 				s, d := sending(), arrives(t, nowhere())
 				d.chain, d.expiresAt = []*connector{a}, time.Now().Add(10*time.Minute)
 				v, _ := s.handle(t.Context(), d)
-				check(t, "action", v.action, want)
+				check.Equal(t, "action", v.action, want)
 			})
 		})
 	}
@@ -204,7 +205,7 @@ func TestSendNotHandedOverOpensNothing(t *testing.T) {
 			d.chain = []*connector{a}
 			s.handle(t.Context(), d)
 		}
-		check(t, "it may be called", a.breaker.lets(), true)
+		check.Equal(t, "it may be called", a.breaker.lets(), true)
 		untouched(t, a)
 	})
 }

@@ -8,6 +8,8 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/codeferry/codeferry/internal/check"
+
 	"github.com/sony/gobreaker/v2"
 
 	"github.com/codeferry/codeferry/messages"
@@ -39,9 +41,9 @@ func trip(t *testing.T, c *connector) {
 // idle checks that no place in the bulkhead and no try of the warmup is held.
 func idle(t *testing.T, s sendStage, all ...*connector) {
 	t.Helper()
-	check(t, "places held in the bulkhead", s.bulkhead.total, 0)
+	check.Equal(t, "places held in the bulkhead", s.bulkhead.total, 0)
 	for _, c := range all {
-		check(t, "tries of "+c.name, c.breaker.warmup.trying, 0)
+		check.Equal(t, "tries of "+c.name, c.breaker.warmup.trying, 0)
 	}
 }
 
@@ -94,19 +96,19 @@ func TestSendThroughTheRoute(t *testing.T) {
 				s, d := sending(), arrives(t, nowhere())
 				d.chain = []*connector{a, b}
 				v, ok := s.handle(t.Context(), d)
-				check(t, "it decided", ok, true)
-				check(t, "action", v.action, c.action)
-				check(t, "reason", v.reason, c.reason)
-				check(t, "connector", v.connector, c.by)
-				check(t, "requests to a", c.a.requests(), c.requests[0])
-				check(t, "requests to b", c.b.requests(), c.requests[1])
+				check.Equal(t, "it decided", ok, true)
+				check.Equal(t, "action", v.action, c.action)
+				check.Equal(t, "reason", v.reason, c.reason)
+				check.Equal(t, "connector", v.connector, c.by)
+				check.Equal(t, "requests to a", c.a.requests(), c.requests[0])
+				check.Equal(t, "requests to b", c.b.requests(), c.requests[1])
 				var classes []string
 				for _, at := range d.history {
 					classes = append(classes, at.Class)
 				}
 				same(t, "attempts", classes, c.classes)
 				if c.action == actSent {
-					check(t, "receipt", v.receipt, sender.Receipt{ProviderID: "P-1", RequestID: "R-1"})
+					check.Equal(t, "receipt", v.receipt, sender.Receipt{ProviderID: "P-1", RequestID: "R-1"})
 				}
 				// Each breaker gets the result of its own request only.
 				for _, conn := range []*connector{a, b} {
@@ -117,11 +119,11 @@ func TestSendThroughTheRoute(t *testing.T) {
 						}
 					}
 					works := conn.name == c.by || conn == a && c.answers
-					check(t, "known to work: "+conn.name, conn.breaker.warmup.passed.Load(), works)
-					check(t, "failures that the breaker counts: "+conn.name, conn.breaker.health.cb.Counts().TotalFailures, failed)
+					check.Equal(t, "known to work: "+conn.name, conn.breaker.warmup.passed.Load(), works)
+					check.Equal(t, "failures that the breaker counts: "+conn.name, conn.breaker.health.cb.Counts().TotalFailures, failed)
 				}
 				if c.openA && c.openB {
-					check(t, "delay", v.delay, lookAfter)
+					check.Equal(t, "delay", v.delay, lookAfter)
 				}
 				idle(t, s, a, b)
 			})
@@ -141,8 +143,8 @@ func TestSendASecondTime(t *testing.T) {
 		s, d := sending(), arrives(t, nowhere())
 		d.chain, d.suspects = []*connector{connect("b", new(fakeSender))}, suspects
 		v, _ := s.handle(t.Context(), d)
-		check(t, "action", v.action, actSent)
-		check(t, fmt.Sprintf("detail with the suspects %v", suspects), v.detail, want)
+		check.Equal(t, "action", v.action, actSent)
+		check.Equal(t, fmt.Sprintf("detail with the suspects %v", suspects), v.detail, want)
 	}
 }
 
@@ -163,13 +165,13 @@ func TestSendHandsOver(t *testing.T) {
 		d.chain = []*connector{connect("a", provider)}
 		s.handle(t.Context(), d)
 		m := provider.sent[0]
-		check(t, "its name", m.ID, providerID("id-1", d.msg, ledger.Place{Sequence: 3, StoredAt: 4}))
-		check(t, "to be handed over before", m.NotAfter.Sub(began), 5*time.Second)
+		check.Equal(t, "its name", m.ID, providerID("id-1", d.msg, ledger.Place{Sequence: 3, StoredAt: 4}))
+		check.Equal(t, "to be handed over before", m.NotAfter.Sub(began), 5*time.Second)
 		at := d.lastAttempt()
-		check(t, "the attempt's connector", at.Connector, "a")
-		check(t, "the attempt's time", at.At.Sub(began), time.Hour)
-		check(t, "how long it took (ms)", at.DurationMS, 1500)
-		check(t, "the request's id", at.RequestID, "R-1")
+		check.Equal(t, "the attempt's connector", at.Connector, "a")
+		check.Equal(t, "the attempt's time", at.At.Sub(began), time.Hour)
+		check.Equal(t, "how long it took (ms)", at.DurationMS, 1500)
+		check.Equal(t, "the request's id", at.RequestID, "R-1")
 	})
 }
 
@@ -206,15 +208,15 @@ func TestSendIsStillDue(t *testing.T) {
 				after(c.inHand)
 				d.expiresAt = time.Now().Add(c.left)
 				v, ok := s.handle(t.Context(), d)
-				check(t, "it decided", ok, true)
-				check(t, "action", v.action, c.action)
-				check(t, "reason", v.reason, c.reason)
-				check(t, "requests", provider.requests(), map[bool]int{true: 1}[c.action == actSent])
-				check(t, "attempts", len(d.history), provider.requests())
+				check.Equal(t, "it decided", ok, true)
+				check.Equal(t, "action", v.action, c.action)
+				check.Equal(t, "reason", v.reason, c.reason)
+				check.Equal(t, "requests", provider.requests(), map[bool]int{true: 1}[c.action == actSent])
+				check.Equal(t, "attempts", len(d.history), provider.requests())
 				idle(t, s, a)
 				if c.action != actSent { // it says nothing about the connector
-					check(t, "it is known to work", a.breaker.warmup.passed.Load(), false)
-					check(t, "requests that its rate counts", a.limiter.calls.Load(), 0)
+					check.Equal(t, "it is known to work", a.breaker.warmup.passed.Load(), false)
+					check.Equal(t, "requests that its rate counts", a.limiter.calls.Load(), 0)
 				}
 			})
 		})
@@ -247,12 +249,12 @@ func TestSendWaitsForTheRate(t *testing.T) {
 				d.chain, d.expiresAt = []*connector{a}, time.Now().Add(c.left)
 				began := time.Now()
 				v, _ := s.handle(t.Context(), d)
-				check(t, "action", v.action, c.action)
-				check(t, "waited", time.Since(began), c.waited)
+				check.Equal(t, "action", v.action, c.action)
+				check.Equal(t, "waited", time.Since(began), c.waited)
 				if c.action != actSent {
-					check(t, "reason", v.reason, map[action]messages.Reason{actDead: messages.ReasonExpired}[c.action])
-					check(t, "requests", provider.requests(), 1)
-					check(t, "the attempt's code", d.lastAttempt().Code, "RateLimit")
+					check.Equal(t, "reason", v.reason, map[action]messages.Reason{actDead: messages.ReasonExpired}[c.action])
+					check.Equal(t, "requests", provider.requests(), 1)
+					check.Equal(t, "the attempt's code", d.lastAttempt().Code, "RateLimit")
 				}
 				idle(t, s, a)
 			})
@@ -271,8 +273,8 @@ func TestSendDoesNotWaitForOneThatIsOpen(t *testing.T) {
 		d.chain = []*connector{a}
 		began := time.Now()
 		v, _ := s.handle(t.Context(), d)
-		check(t, "action", v.action, actDefer)
-		check(t, "waited", time.Since(began), 0)
+		check.Equal(t, "action", v.action, actDefer)
+		check.Equal(t, "waited", time.Since(began), 0)
 	})
 }
 
@@ -298,13 +300,13 @@ func TestSendAtTheShutdown(t *testing.T) {
 				ctx, cancel := context.WithCancel(t.Context())
 				cancel()
 				v, ok := s.handle(ctx, d)
-				check(t, "it decided", ok, true)
-				check(t, "action", v.action, actDefer)
-				check(t, "requests", provider.requests(), 0)
-				check(t, "attempts", len(d.history), 0)
-				check(t, "places held in the bulkhead", s.bulkhead.total, 0)
-				check(t, "tries", a.breaker.warmup.trying, tries)
-				check(t, "requests that its rate counts", a.limiter.calls.Load(), 0)
+				check.Equal(t, "it decided", ok, true)
+				check.Equal(t, "action", v.action, actDefer)
+				check.Equal(t, "requests", provider.requests(), 0)
+				check.Equal(t, "attempts", len(d.history), 0)
+				check.Equal(t, "places held in the bulkhead", s.bulkhead.total, 0)
+				check.Equal(t, "tries", a.breaker.warmup.trying, tries)
+				check.Equal(t, "requests that its rate counts", a.limiter.calls.Load(), 0)
 			})
 		})
 	}
@@ -323,10 +325,10 @@ func TestSendWithoutAPlace(t *testing.T) {
 		}
 		after(time.Second) // they hang
 		v, _ := s.handle(t.Context(), d)
-		check(t, "action", v.action, actSent)
-		check(t, "connector", v.connector, "b")
-		check(t, "requests to a", a.requests(), 0)
-		check(t, "places held", s.bulkhead.total, 12)
+		check.Equal(t, "action", v.action, actSent)
+		check.Equal(t, "connector", v.connector, "b")
+		check.Equal(t, "requests to a", a.requests(), 0)
+		check.Equal(t, "places held", s.bulkhead.total, 12)
 	})
 }
 
@@ -340,11 +342,11 @@ func TestSendWhatCannotBeRendered(t *testing.T) {
 		s, d := sending(), arrives(t, nowhere())
 		d.chain = []*connector{connect("a", provider)}
 		v, _ := s.handle(t.Context(), d)
-		check(t, "action", v.action, actDead)
-		check(t, "reason", v.reason, messages.ReasonInvalid)
-		check(t, "detail", v.detail, "connector a: no template for [hidden]")
-		check(t, "requests", provider.requests(), 0)
-		check(t, "attempts", len(d.history), 0)
+		check.Equal(t, "action", v.action, actDead)
+		check.Equal(t, "reason", v.reason, messages.ReasonInvalid)
+		check.Equal(t, "detail", v.detail, "connector a: no template for [hidden]")
+		check.Equal(t, "requests", provider.requests(), 0)
+		check.Equal(t, "attempts", len(d.history), 0)
 		idle(t, s)
 	})
 }
@@ -360,11 +362,11 @@ func TestSendWhatTheConfigurationCannotRender(t *testing.T) {
 		s, d := sending(), arrives(t, nowhere())
 		d.chain = []*connector{connect("a", provider)}
 		v, _ := s.handle(t.Context(), d)
-		check(t, "action", v.action, actRetry)
+		check.Equal(t, "action", v.action, actRetry)
 		if v.delay < mostDeferral {
 			t.Errorf("it waits %v, want at least %v", v.delay, mostDeferral)
 		}
-		check(t, "requests", provider.requests(), 0)
+		check.Equal(t, "requests", provider.requests(), 0)
 		idle(t, s)
 	})
 }
@@ -383,7 +385,7 @@ func TestSendPanics(t *testing.T) {
 			s.handle(t.Context(), d)
 		}()
 		idle(t, s, a)
-		check(t, "failures that the breaker counts", a.breaker.health.cb.Counts().TotalFailures, 1)
+		check.Equal(t, "failures that the breaker counts", a.breaker.health.cb.Counts().TotalFailures, 1)
 	})
 }
 
@@ -398,8 +400,8 @@ func TestSendIsReviewedByTheQuota(t *testing.T) {
 		s.quota.waiting["default"] = map[int64]int{time.Now().Add(time.Minute).Unix(): 1}
 		d.chain = []*connector{connect("a", failing(&sender.Error{Class: sender.Unavailable}))}
 		v, _ := s.handle(t.Context(), d)
-		check(t, "action", v.action, actDead)
-		check(t, "reason", v.reason, messages.ReasonUndeliverable)
+		check.Equal(t, "action", v.action, actDead)
+		check.Equal(t, "reason", v.reason, messages.ReasonUndeliverable)
 	})
 }
 
@@ -408,11 +410,11 @@ func TestSendIsReviewedByTheQuota(t *testing.T) {
 func untouched(t *testing.T, c *connector) {
 	t.Helper()
 	for which, n := range map[string]gobreaker.Counts{"health": c.breaker.health.cb.Counts(), "account": c.breaker.account.cb.Counts()} {
-		check(t, which+" of "+c.name+": requests that were made", n.Requests-n.TotalExclusions, 0)
-		check(t, which+" of "+c.name+": failures", n.TotalFailures, 0)
+		check.Equal(t, which+" of "+c.name+": requests that were made", n.Requests-n.TotalExclusions, 0)
+		check.Equal(t, which+" of "+c.name+": failures", n.TotalFailures, 0)
 	}
-	check(t, c.name+" is known to work", c.breaker.warmup.passed.Load(), false)
-	check(t, "requests that the rate of "+c.name+" counts", c.limiter.calls.Load(), 0)
+	check.Equal(t, c.name+" is known to work", c.breaker.warmup.passed.Load(), false)
+	check.Equal(t, "requests that the rate of "+c.name+" counts", c.limiter.calls.Load(), 0)
 }
 
 // TestSendKeepsWhatHappenedBefore: another connector was tried before the stage noticed
@@ -427,8 +429,8 @@ func TestSendKeepsWhatHappenedBefore(t *testing.T) {
 		}}), connect("b", b)}
 		v, ok := s.handle(t.Context(), d)
 		isNotMine(t, v, ok)
-		check(t, "requests to b", b.requests(), 0)
-		check(t, "attempts", len(d.history), 1)
+		check.Equal(t, "requests to b", b.requests(), 0)
+		check.Equal(t, "attempts", len(d.history), 1)
 		idle(t, s, d.chain...)
 	})
 }

@@ -7,6 +7,8 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/codeferry/codeferry/internal/check"
+
 	"github.com/nats-io/nats.go/jetstream"
 
 	"github.com/codeferry/codeferry/worker/internal/ledger"
@@ -39,15 +41,15 @@ func TestSuperseded(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			d := given{delivered: c.delivered}.open(t, &fakeConn{trace: new(trace)})
 			v, ok := supersededStage{newest: lastIs(c.last, c.err)}.handle(t.Context(), d)
-			check(t, "it decided", ok, c.action != 0)
-			check(t, "action", v.action, c.action)
-			check(t, "it names the newer one", v.detail == "message 9 superseded it", c.action == actSuperseded)
+			check.Equal(t, "it decided", ok, c.action != 0)
+			check.Equal(t, "action", v.action, c.action)
+			check.Equal(t, "it names the newer one", v.detail == "message 9 superseded it", c.action == actSuperseded)
 			if c.action == actDone {
-				check(t, "detail", v.detail, "the stream does not have it any more")
+				check.Equal(t, "detail", v.detail, "the stream does not have it any more")
 			}
 			if c.action == actDefer {
-				check(t, "delay", v.delay, putBackDelay)
-				check(t, "why", v.why, ledger.WhyStream)
+				check.Equal(t, "delay", v.delay, putBackDelay)
+				check.Equal(t, "why", v.why, ledger.WhyStream)
 				contains(t, "detail", v.detail, away.Error())
 			}
 		})
@@ -66,9 +68,9 @@ func TestNewestAsksForTheSubject(t *testing.T) {
 		}}
 		began := time.Now()
 		v, _ := n.check(t.Context(), fresh(t))
-		check(t, "action", v.action, actDefer)
-		check(t, "asked for", asked, smsSubject)
-		check(t, "waited", time.Since(began), time.Second)
+		check.Equal(t, "action", v.action, actDefer)
+		check.Equal(t, "asked for", asked, smsSubject)
+		check.Equal(t, "waited", time.Since(began), time.Second)
 	})
 }
 
@@ -115,8 +117,8 @@ func TestNewestLeaderIsBehind(t *testing.T) {
 				d.place.Sequence = 7
 				began := time.Now()
 				v, ok := n.check(t.Context(), d)
-				check(t, "it decided", ok, c.action != 0)
-				check(t, "action", v.action, c.action)
+				check.Equal(t, "it decided", ok, c.action != 0)
+				check.Equal(t, "action", v.action, c.action)
 				behind := 0 // how often the leader was behind
 				for _, a := range c.answers {
 					if a.reached < d.place.Sequence {
@@ -124,15 +126,15 @@ func TestNewestLeaderIsBehind(t *testing.T) {
 					}
 				}
 				if c.action != actDefer {
-					check(t, "waited", time.Since(began), time.Duration(behind)*leaderPause)
+					check.Equal(t, "waited", time.Since(began), time.Duration(behind)*leaderPause)
 				}
 				if c.looks > 0 {
-					check(t, "looks", looks, c.looks)
+					check.Equal(t, "looks", looks, c.looks)
 				} else if looks < 100 {
 					t.Errorf("%d checks in %v", looks, n.timeout)
 				}
 				if c.action == actDefer {
-					check(t, "delay", v.delay, putBackDelay)
+					check.Equal(t, "delay", v.delay, putBackDelay)
 				}
 			})
 		})
@@ -154,6 +156,6 @@ func TestNewestStreamIsAway(t *testing.T) {
 		reached: func(context.Context) (uint64, error) { return 9, nil },
 	}
 	v, _ := n.check(t.Context(), fresh(t))
-	check(t, "action", v.action, actDefer)
-	check(t, "looks", looks, 2)
+	check.Equal(t, "action", v.action, actDefer)
+	check.Equal(t, "looks", looks, 2)
 }

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"testing"
 
+	"github.com/codeferry/codeferry/internal/check"
 	"github.com/codeferry/codeferry/messages"
 	"github.com/codeferry/codeferry/messages/wire"
 )
@@ -32,11 +33,11 @@ func TestValidate(t *testing.T) {
 			d := fresh(t)
 			d.wrong, d.inDoubt = c.wrong, c.inDoubt
 			v, ok := validateStage{}.handle(t.Context(), d)
-			check(t, "it decided", ok, c.wrong != nil)
+			check.Equal(t, "it decided", ok, c.wrong != nil)
 			if ok {
-				check(t, "action", v.action, actDead)
+				check.Equal(t, "action", v.action, actDead)
 			}
-			check(t, "reason", v.reason, c.reason)
+			check.Equal(t, "reason", v.reason, c.reason)
 			contains(t, "detail", v.detail, c.detail)
 		})
 	}

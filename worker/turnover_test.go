@@ -3,6 +3,8 @@ package worker
 import (
 	"testing"
 	"time"
+
+	"github.com/codeferry/codeferry/internal/check"
 )
 
 // TestTurnoverIsForgotten: a recent rate says how many slots come free; an old one says
@@ -10,7 +12,7 @@ import (
 func TestTurnoverIsForgotten(t *testing.T) {
 	now := time.Now()
 	var o turnover
-	check(t, "expected before any slot came free", o.within(aheadTime, now), 0)
+	check.Equal(t, "expected before any slot came free", o.within(aheadTime, now), 0)
 	for range 50 {
 		now = now.Add(time.Millisecond)
 		o.freed(4, now) // 4000 a second
@@ -18,5 +20,5 @@ func TestTurnoverIsForgotten(t *testing.T) {
 	if n := o.within(aheadTime, now); n < 7 || n > 9 {
 		t.Errorf("at 4000 a second %d come free in %v", n, aheadTime)
 	}
-	check(t, "expected a second later", o.within(aheadTime, now.Add(time.Second)), 0)
+	check.Equal(t, "expected a second later", o.within(aheadTime, now.Add(time.Second)), 0)
 }

@@ -5,6 +5,8 @@ import (
 	"sync"
 	"testing"
 
+	"github.com/codeferry/codeferry/internal/check"
+
 	"github.com/rs/zerolog"
 
 	"github.com/codeferry/codeferry/internal/syncbuf"
@@ -38,7 +40,7 @@ func TestUnfilledPlaceholders(t *testing.T) {
 		})
 	}
 	renders.Wait()
-	check(t, "lines of two connectors", strings.Count(out.String(), "\n"), 3)
+	check.Equal(t, "lines of two connectors", strings.Count(out.String(), "\n"), 3)
 	for _, want := range []string{`"connector":"a"`, `"connector":"b"`, `"level":"warn"`, `"type":"SignIn"`, `"placeholder":"CODE"`, `"placeholder":"user.name"`} {
 		if !strings.Contains(out.String(), want) {
 			t.Errorf("the log does not have %s:\n%s", want, out.String())
@@ -49,7 +51,7 @@ func TestUnfilledPlaceholders(t *testing.T) {
 	}
 	u := newUnfilled(log)
 	for _, other := range []blank{{"SignIn", "", "x"}, {"Register", "", "x"}, {"SignIn", "t", "x"}, {"SignIn", "", "y"}} {
-		check(t, "another place", u.first(other), true)
-		check(t, "the same place", u.first(other), false)
+		check.Equal(t, "another place", u.first(other), true)
+		check.Equal(t, "the same place", u.first(other), false)
 	}
 }

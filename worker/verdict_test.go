@@ -3,6 +3,7 @@ package worker
 import (
 	"testing"
 
+	"github.com/codeferry/codeferry/internal/check"
 	"github.com/codeferry/codeferry/messages"
 	"github.com/codeferry/codeferry/sender"
 )
@@ -30,9 +31,9 @@ func TestDeadOfWhatMayHaveBeenSent(t *testing.T) {
 				want, detail = reason, "why"
 			}
 			v := dead(d, reason, "why")
-			check(t, string(reason)+", "+name+": action", v.action, actDead)
-			check(t, string(reason)+", "+name+": reason", v.reason, want)
-			check(t, string(reason)+", "+name+": detail", v.detail, detail)
+			check.Equal(t, string(reason)+", "+name+": action", v.action, actDead)
+			check.Equal(t, string(reason)+", "+name+": reason", v.reason, want)
+			check.Equal(t, string(reason)+", "+name+": detail", v.detail, detail)
 		}
 	}
 }
@@ -54,8 +55,8 @@ func TestVerdictStatus(t *testing.T) {
 func TestVerdictBecause(t *testing.T) {
 	e := &sender.Error{Code: "E"}
 	v := verdict{action: actDead, detail: "why"}.because(e)
-	check(t, "error", v.err, e)
-	check(t, "detail", v.detail, "why")
+	check.Equal(t, "error", v.err, e)
+	check.Equal(t, "detail", v.detail, "why")
 }
 
 // TestVerdictAdvice: an error's own advice follows that of the reason, which says what to
@@ -63,10 +64,10 @@ func TestVerdictBecause(t *testing.T) {
 func TestVerdictAdvice(t *testing.T) {
 	for _, r := range messages.Reasons() {
 		v := verdict{action: actDead, reason: r}
-		check(t, "no error", v.advice(), r.Advice())
+		check.Equal(t, "no error", v.advice(), r.Advice())
 		v.err = &sender.Error{Class: sender.Misconfigured}
-		check(t, "an error without advice", v.advice(), r.Advice())
+		check.Equal(t, "an error without advice", v.advice(), r.Advice())
 		v.err.Advice = "Set secure: true."
-		check(t, "an error with advice", v.advice(), r.Advice()+" Set secure: true.")
+		check.Equal(t, "an error with advice", v.advice(), r.Advice()+" Set secure: true.")
 	}
 }

@@ -6,6 +6,8 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"github.com/codeferry/codeferry/internal/check"
 )
 
 // TestWarmupLetsEveryoneThroughOnceItIsPassed: many requests wait while the first ones
@@ -72,12 +74,12 @@ func TestWarmupEndWakes(t *testing.T) {
 			go func() { begun <- w.begin(t.Context()) }()
 		}
 		synctest.Wait()
-		check(t, "begun while all try", len(begun), 0)
+		check.Equal(t, "begun while all try", len(begun), 0)
 		w.end(false)
 		synctest.Wait()
-		check(t, "begun after one has failed", len(begun), 1)
+		check.Equal(t, "begun after one has failed", len(begun), 1)
 		w.end(true)
 		synctest.Wait()
-		check(t, "begun after one has passed", len(begun), 3)
+		check.Equal(t, "begun after one has passed", len(begun), 3)
 	})
 }

@@ -5,6 +5,8 @@ import (
 	"errors"
 	"testing"
 
+	"github.com/codeferry/codeferry/internal/check"
+
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/codeferry/codeferry/messages"
@@ -42,11 +44,11 @@ func TestDeadWatcher(t *testing.T) {
 	want := func(when string, rejected, expired float64) {
 		t.Helper()
 		w.look(t.Context())
-		check(t, when+": rejected", value("rejected"), rejected)
-		check(t, when+": expired", value("expired"), expired)
+		check.Equal(t, when+": rejected", value("rejected"), rejected)
+		check.Equal(t, when+": expired", value("expired"), expired)
 	}
 	want("none", 0, 0)
-	check(t, "filter", asked, "codeferry.dead.*.sms.*")
+	check.Equal(t, "filter", asked, "codeferry.dead.*.sms.*")
 	counts = map[string]uint64{"codeferry.dead.a.sms.rejected": 2, "codeferry.dead.b.sms.rejected": 3, "codeferry.dead.a.sms.expired": 1}
 	want("of two apps", 5, 1)
 	fails = errors.New("no answer")

@@ -5,6 +5,8 @@ import (
 	"errors"
 	"testing"
 
+	"github.com/codeferry/codeferry/internal/check"
+
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/testutil"
 )
@@ -25,8 +27,8 @@ func TestStreamWatcher(t *testing.T) {
 	want := func(when, stream string, bytes, limit float64) {
 		t.Helper()
 		w.look(t.Context())
-		check(t, when+": bytes of "+stream, testutil.ToFloat64(m.streamBytes.WithLabelValues(stream)), bytes)
-		check(t, when+": limit of "+stream, testutil.ToFloat64(m.streamMaxBytes.WithLabelValues(stream)), limit)
+		check.Equal(t, when+": bytes of "+stream, testutil.ToFloat64(m.streamBytes.WithLabelValues(stream)), bytes)
+		check.Equal(t, when+": limit of "+stream, testutil.ToFloat64(m.streamMaxBytes.WithLabelValues(stream)), limit)
 	}
 	for _, stream := range watchedStreams {
 		want("before an answer", stream, 0, -1)

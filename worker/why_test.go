@@ -6,6 +6,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/codeferry/codeferry/internal/check"
 	"github.com/codeferry/codeferry/sender"
 	"github.com/codeferry/codeferry/worker/internal/ledger"
 )
@@ -27,8 +28,8 @@ func TestDecideSaysWhoseBreaker(t *testing.T) {
 		d := fresh(t)
 		d.expiresAt = noon.Add(time.Hour)
 		v := policy{retry: retry, spread: steady}.decide(d, c.answers, noon)
-		check(t, name+": why", v.why, c.why)
-		check(t, name+": open", fmt.Sprint(v.open), fmt.Sprint(c.open))
+		check.Equal(t, name+": why", v.why, c.why)
+		check.Equal(t, name+": open", fmt.Sprint(v.open), fmt.Sprint(c.open))
 	}
 }
 
@@ -52,8 +53,8 @@ func TestTheLedgerSaysWhy(t *testing.T) {
 				d := r.arrives(t)
 				r.settles(t.Context(), d, c.v)
 				e := entryOf(t, r.bucket, d)
-				check(t, "why", e.Why, c.why)
-				check(t, "open", fmt.Sprint(e.Open), c.open)
+				check.Equal(t, "why", e.Why, c.why)
+				check.Equal(t, "open", fmt.Sprint(e.Open), c.open)
 			})
 		})
 	}

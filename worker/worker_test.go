@@ -6,6 +6,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/codeferry/codeferry/internal/check"
+
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 
@@ -61,9 +63,9 @@ func TestWireFormatFromAnyClient(t *testing.T) {
  "ip":"1.2.3.4","createdAt":%q,"expiresAt":%q,"later":{"field":[1]}}`, now.Format(time.RFC3339), now.Add(time.Minute).Format(time.RFC3339))
 	r.publish("codeferry.send.default.sms.SignIn.user-1", body)
 	o := r.story("01JDCT")[0]
-	check(t, "status", o.Status, messages.StatusSent)
-	check(t, "recipient", o.To, "+86130****5678")
-	check(t, "it has a provider's id", o.ProviderID != "", true)
+	check.Equal(t, "status", o.Status, messages.StatusSent)
+	check.Equal(t, "recipient", o.To, "+86130****5678")
+	check.Equal(t, "it has a provider's id", o.ProviderID != "", true)
 
 	t.Run("the id is the Nats-Msg-Id", func(t *testing.T) {
 		msg := nats.NewMsg("codeferry.send.default.sms.SignIn.user-2")
@@ -81,8 +83,8 @@ func TestWireFormatFromAnyClient(t *testing.T) {
 		ack := r.publish("codeferry.send.default.sms.SignIn.user-3", `{"to":"85291234567","type":"SignIn","payload":{"code":"123456"}}`)
 		r.story(fmt.Sprintf("CODEFERRY-%d", ack.Sequence))
 		got := one(t, "accepted messages", r.box.Inbox("+85291234567"))
-		check(t, "template", got.TemplateCode, "SMS_22")
-		check(t, "recipient", got.To, "85291234567")
+		check.Equal(t, "template", got.TemplateCode, "SMS_22")
+		check.Equal(t, "recipient", got.To, "85291234567")
 	})
 }
 
@@ -129,8 +131,8 @@ func TestThree503sThenSent(t *testing.T) {
 					t.Errorf("attempt %d came at %v, before its time %v", next.Attempt, next.At, *o.RetryAt)
 				}
 			}
-			check(t, "last status", story[3].Status, messages.StatusSent)
-			check(t, "attempts", story[3].Attempt, 4)
+			check.Equal(t, "last status", story[3].Status, messages.StatusSent)
+			check.Equal(t, "attempts", story[3].Attempt, 4)
 			if n := r.box.Requests()[c.action]; n != 4 || len(r.box.Inbox("")) != 1 {
 				t.Errorf("got %d requests, and the accepted messages %+v", n, r.box.Inbox(""))
 			}
@@ -145,35 +147,35 @@ func TestPermanentIsOneRequestAndOneDeadLetter(t *testing.T) {
 	r.fault(fakealiyun.Fault{Action: "SendSms", Code: "isv.MOBILE_NUMBER_ILLEGAL"})
 	r.start()
 	story := r.story(r.sms(1, ""))
-	check(t, "outcomes", len(story), 1)
-	check(t, "status", story[0].Status, messages.StatusDead)
-	check(t, "reason", story[0].Reason, messages.ReasonRejected)
-	check(t, "code", story[0].Code, "isv.MOBILE_NUMBER_ILLEGAL")
+	check.Equal(t, "outcomes", len(story), 1)
+	check.Equal(t, "status", story[0].Status, messages.StatusDead)
+	check.Equal(t, "reason", story[0].Reason, messages.ReasonRejected)
+	check.Equal(t, "code", story[0].Code, "isv.MOBILE_NUMBER_ILLEGAL")
 	r.empty()
-	check(t, "requests", r.box.Requests()["SendSms"], 1)
+	check.Equal(t, "requests", r.box.Requests()["SendSms"], 1)
 	letters := r.dead()
 	if len(letters) != 1 {
 		t.Fatalf("got %d dead letters, want 1", len(letters))
 	}
 	d := letters[0]
-	check(t, "dead letter: id", d.ID, "sms-1")
-	check(t, "dead letter: reason", d.Reason, messages.ReasonRejected)
-	check(t, "dead letter: connector", d.Connector, "aliyun-sms")
-	check(t, "dead letter: code", d.Code, "isv.MOBILE_NUMBER_ILLEGAL")
+	check.Equal(t, "dead letter: id", d.ID, "sms-1")
+	check.Equal(t, "dead letter: reason", d.Reason, messages.ReasonRejected)
+	check.Equal(t, "dead letter: connector", d.Connector, "aliyun-sms")
+	check.Equal(t, "dead letter: code", d.Code, "isv.MOBILE_NUMBER_ILLEGAL")
 	tried := one(t, "attempts in the dead letter", d.Attempts)
-	check(t, "attempt: it has a request id", tried.RequestID != "", true)
-	check(t, "attempt: class", tried.Class, "permanent")
-	check(t, "dead letter: recipient", d.To, "+86130****0001")
-	check(t, "dead letter: subject", d.Subject, "codeferry.send.default.sms.SignIn.u1")
-	check(t, "dead letter: sequence", d.Sequence, 1)
-	check(t, "dead letter: deliveries", d.Deliveries, 1)
-	check(t, "dead letter: it has storedAt", !d.StoredAt.IsZero(), true)
-	check(t, "dead letter: it has deadAt", !d.DeadAt.IsZero(), true)
-	check(t, "dead letter: it has advice", d.Advice != "", true)
+	check.Equal(t, "attempt: it has a request id", tried.RequestID != "", true)
+	check.Equal(t, "attempt: class", tried.Class, "permanent")
+	check.Equal(t, "dead letter: recipient", d.To, "+86130****0001")
+	check.Equal(t, "dead letter: subject", d.Subject, "codeferry.send.default.sms.SignIn.u1")
+	check.Equal(t, "dead letter: sequence", d.Sequence, 1)
+	check.Equal(t, "dead letter: deliveries", d.Deliveries, 1)
+	check.Equal(t, "dead letter: it has storedAt", !d.StoredAt.IsZero(), true)
+	check.Equal(t, "dead letter: it has deadAt", !d.DeadAt.IsZero(), true)
+	check.Equal(t, "dead letter: it has advice", d.Advice != "", true)
 	if d.ExpiresAt == nil {
 		t.Error("dead letter: it has no expiresAt")
 	} else {
-		check(t, "dead letter: expires after", d.ExpiresAt.Sub(d.StoredAt), 10*time.Minute)
+		check.Equal(t, "dead letter: expires after", d.ExpiresAt.Sub(d.StoredAt), 10*time.Minute)
 	}
 }
 
@@ -206,11 +208,11 @@ func TestBadInputIsADeadLetterEachAndTheWorkerGoesOn(t *testing.T) {
 			r.start()
 			ack := r.publish("codeferry.send."+c.subject, c.body)
 			story := r.story(fmt.Sprintf("CODEFERRY-%d", ack.Sequence))
-			check(t, "outcomes", len(story), 1)
-			check(t, "reason", story[0].Reason, messages.ReasonInvalid)
+			check.Equal(t, "outcomes", len(story), 1)
+			check.Equal(t, "reason", story[0].Reason, messages.ReasonInvalid)
 			contains(t, "detail", story[0].Detail, c.want)
 			d := one(t, "dead letters", r.dead())
-			check(t, "dead letter: reason", d.Reason, messages.ReasonInvalid)
+			check.Equal(t, "dead letter: reason", d.Reason, messages.ReasonInvalid)
 			contains(t, "dead letter: detail", d.Detail, c.want)
 			if strings.Contains(d.Subject+d.Detail, "a@example") {
 				t.Errorf("the dead letter shows the address: %+v", d)
@@ -230,9 +232,9 @@ func TestAnExpiredCodeIsNotSent(t *testing.T) {
 	past := time.Now().Add(-time.Second).UTC().Format(time.RFC3339Nano)
 	id := r.sms(1, `,"expiresAt":"`+past+`"`)
 	r.start()
-	check(t, "reason", r.story(id)[0].Reason, messages.ReasonExpired)
+	check.Equal(t, "reason", r.story(id)[0].Reason, messages.ReasonExpired)
 	r.empty()
-	check(t, "requests", r.box.Requests()["SendSms"], 0)
+	check.Equal(t, "requests", r.box.Requests()["SendSms"], 0)
 }
 
 func TestNoRetryPastTheExpiry(t *testing.T) {
@@ -249,20 +251,20 @@ func TestNoRetryPastTheExpiry(t *testing.T) {
 	if len(story) < 2 {
 		t.Errorf("got %d outcomes, want a retry first: %+v", len(story), story)
 	}
-	check(t, "reason", last.Reason, messages.ReasonExpired)
+	check.Equal(t, "reason", last.Reason, messages.ReasonExpired)
 	// TestDecideTheExpiryIsABound has the decision itself. Between that and the nak a busy
 	// machine takes its time, so the last retry can come too late. No attempt is made then.
 	// Nor is one if the rate limiter, which the provider's answers slow down, has no room.
 	requests := 0
 	for i, o := range story {
 		if i < len(story)-1 {
-			check(t, "status", o.Status, messages.StatusRetrying)
+			check.Equal(t, "status", o.Status, messages.StatusRetrying)
 		}
 		if o.Code == "Throttling.User" {
 			requests++
 		}
 	}
-	check(t, "requests", r.box.Requests()["SingleSendMail"], requests)
+	check.Equal(t, "requests", r.box.Requests()["SingleSendMail"], requests)
 }
 
 func TestANewerCodeSupersedesOneThatWaitsForItsRetry(t *testing.T) {
@@ -280,7 +282,7 @@ func TestANewerCodeSupersedesOneThatWaitsForItsRetry(t *testing.T) {
 	r.publish(subject, `{"id":"new","to":"13012345678","type":"SignIn","payload":{"code":"222222"}}`)
 	r.story("new")
 	r.empty()
-	check(t, "code", one(t, "accepted messages", r.box.Inbox("")).TemplateParam, `{"code":"222222"}`)
+	check.Equal(t, "code", one(t, "accepted messages", r.box.Inbox("")).TemplateParam, `{"code":"222222"}`)
 }
 
 const backup = `
@@ -316,12 +318,12 @@ func TestARouteWithConditions(t *testing.T) {
 	})
 	r.start()
 	r.story(r.email(1, ""))
-	check(t, "account", one(t, "accepted messages", r.box.Inbox("")).AccountName, "backup@mail.example.com")
+	check.Equal(t, "account", one(t, "accepted messages", r.box.Inbox("")).AccountName, "backup@mail.example.com")
 	story := r.story(r.sms(1, ""))
 	last := story[len(story)-1]
-	check(t, "reason", last.Reason, messages.ReasonMisconfigured)
-	check(t, "detail", last.Detail, "no step of app default for sms takes this recipient and type")
-	check(t, "requests", r.box.Requests()["SendSms"], 0)
+	check.Equal(t, "reason", last.Reason, messages.ReasonMisconfigured)
+	check.Equal(t, "detail", last.Detail, "no step of app default for sms takes this recipient and type")
+	check.Equal(t, "requests", r.box.Requests()["SendSms"], 0)
 }
 
 func TestTheNextConnectorTakesWhatWasNotAccepted(t *testing.T) {
@@ -344,8 +346,8 @@ func TestTheNextConnectorTakesWhatWasNotAccepted(t *testing.T) {
 			r.start()
 			r.story(r.email(1, ""))
 			r.empty()
-			check(t, "account", one(t, "accepted messages", r.box.Inbox("")).AccountName, c.through)
-			check(t, "requests", r.box.Requests()["SingleSendMail"], 2)
+			check.Equal(t, "account", one(t, "accepted messages", r.box.Inbox("")).AccountName, c.through)
+			check.Equal(t, "requests", r.box.Requests()["SingleSendMail"], 2)
 		})
 	}
 }
@@ -357,8 +359,8 @@ func TestTheOperatorsFaultCostsNoAttempt(t *testing.T) {
 	r.start()
 	story := r.story(r.sms(1, ""))
 	last := story[len(story)-1]
-	check(t, "last status", last.Status, messages.StatusSent)
-	check(t, "attempts", last.Attempt, 6)
+	check.Equal(t, "last status", last.Status, messages.StatusSent)
+	check.Equal(t, "attempts", last.Attempt, 6)
 }
 
 func TestAttemptsEnd(t *testing.T) {
@@ -370,12 +372,12 @@ func TestAttemptsEnd(t *testing.T) {
 			r.fault(fakealiyun.Fault{Code: code})
 			r.start()
 			story := r.story(r.email(1, ""))
-			check(t, "outcomes", len(story), 3)
-			check(t, "reason", story[len(story)-1].Reason, want)
+			check.Equal(t, "outcomes", len(story), 3)
+			check.Equal(t, "reason", story[len(story)-1].Reason, want)
 			d := one(t, "dead letters", r.dead())
-			check(t, "attempts in the dead letter", len(d.Attempts), 3)
-			check(t, "deliveries in the dead letter", d.Deliveries, 3)
-			check(t, "requests", r.box.Requests()["SingleSendMail"], 3)
+			check.Equal(t, "attempts in the dead letter", len(d.Attempts), 3)
+			check.Equal(t, "deliveries in the dead letter", d.Deliveries, 3)
+			check.Equal(t, "requests", r.box.Requests()["SingleSendMail"], 3)
 		})
 	}
 }
@@ -389,8 +391,8 @@ func TestOnDoubtDead(t *testing.T) {
 	})
 	r.fault(fakealiyun.Fault{Drop: fakealiyun.DropAfter, Count: 1})
 	r.start()
-	check(t, "reason", r.story(r.email(1, ""))[0].Reason, messages.ReasonDoubt)
-	check(t, "accepted mails", len(r.box.Inbox("")), 1)
+	check.Equal(t, "reason", r.story(r.email(1, ""))[0].Reason, messages.ReasonDoubt)
+	check.Equal(t, "accepted mails", len(r.box.Inbox("")), 1)
 }
 
 func TestFlowControl(t *testing.T) {
@@ -410,9 +412,9 @@ func TestFlowControl(t *testing.T) {
 			id := fmt.Sprintf("limited-%x", window)
 			r.publish("codeferry.send.default.sms.SignIn."+id, fmt.Sprintf(`{"id":%q,"to":"13012345678","type":"SignIn","payload":{"code":"123456"}}`, id))
 			o := r.next(id)
-			check(t, id+": status", o.Status, want)
+			check.Equal(t, id+": status", o.Status, want)
 			if want == messages.StatusDead {
-				check(t, id+": reason", o.Reason, messages.ReasonLimited)
+				check.Equal(t, id+": reason", o.Reason, messages.ReasonLimited)
 			}
 			if want == messages.StatusRetrying && o.RetryAt.Sub(o.At) != time.Minute {
 				t.Errorf("the retry comes after %v", o.RetryAt.Sub(o.At))
@@ -426,11 +428,11 @@ func TestNoRouteIsMisconfigured(t *testing.T) {
 	r := newRig(t, "", route())
 	r.start()
 	o := r.story(r.email(1, ""))[0]
-	check(t, "reason without a connector", o.Reason, messages.ReasonMisconfigured)
+	check.Equal(t, "reason without a connector", o.Reason, messages.ReasonMisconfigured)
 	contains(t, "detail without a connector", o.Detail, "app default has no connector for email")
 	r.publish("codeferry.send.other.sms.SignIn.u", `{"id":"x","to":"13012345678","type":"SignIn","payload":{"code":"123456"}}`)
 	o = r.story("x")[0]
-	check(t, "reason without an app", o.Reason, messages.ReasonMisconfigured)
+	check.Equal(t, "reason without an app", o.Reason, messages.ReasonMisconfigured)
 	contains(t, "detail without an app", o.Detail, "no app other")
 }
 

@@ -2,7 +2,6 @@ package bench_test
 
 import (
 	"errors"
-	"math"
 	"strings"
 	"testing"
 	"time"
@@ -13,7 +12,6 @@ import (
 	"github.com/codeferry/codeferry/internal/bench"
 	"github.com/codeferry/codeferry/internal/broker"
 	"github.com/codeferry/codeferry/internal/check"
-	"github.com/codeferry/codeferry/internal/testmain"
 	"github.com/codeferry/codeferry/internal/testrig"
 	"github.com/codeferry/codeferry/messages"
 	"github.com/codeferry/codeferry/messages/wire"
@@ -76,40 +74,5 @@ func TestRunTouchesNobodysStreams(t *testing.T) {
 	}
 	if _, err := js.Stream(t.Context(), wire.StreamName); err != nil {
 		t.Errorf("the stream has gone: %v", err)
-	}
-}
-
-// TestAllocationsAMessage limits the allocations for each message in the whole process:
-// publisher, server, worker and provider. Unlike times, allocations are stable, except for
-// work that is done only from time to time. A change that adds a fifth to them fails here.
-func TestAllocationsAMessage(t *testing.T) {
-	if testmain.Race {
-		t.Skip("the race detector allocates too")
-	}
-	for name, c := range map[string]struct {
-		o     bench.Options
-		bound float64
-	}{
-		"SMS":         {bench.Options{Messages: 3000, Claims: "off"}, 200},
-		"SMS, claims": {bench.Options{Messages: 3000, Claims: "on"}, 310},
-		"mail":        {bench.Options{Messages: 3000, Claims: "off", Channel: messages.Email}, 245},
-	} {
-		t.Run(name, func(t *testing.T) {
-			// A busy machine adds allocations, such as timers and larger batches, and takes none
-			// away: the least of a few runs is the message's own.
-			const runs = 4
-			least := math.Inf(1)
-			for range runs {
-				r, err := bench.Run(t.Context(), c.o)
-				if err != nil {
-					t.Fatal(err)
-				}
-				t.Logf("%.0f allocations, %.1f KiB", r.Allocs, r.Bytes/1024)
-				if least = min(least, r.Allocs); least <= c.bound {
-					return
-				}
-			}
-			t.Errorf("%.0f allocations for each message in the best of %d runs, want at most %.0f", least, runs, c.bound)
-		})
 	}
 }

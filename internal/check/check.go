@@ -1,7 +1,11 @@
 // Package check holds small helpers for tests.
 package check
 
-import "testing"
+import (
+	"testing"
+
+	"github.com/codeferry/codeferry/internal/testmain"
+)
 
 // Equal fails the test if got is not want. what names the value in the message.
 func Equal[T comparable](t testing.TB, what string, got, want T) {
@@ -17,5 +21,16 @@ func True(t testing.TB, what string, holds bool, got any) {
 	t.Helper()
 	if !holds {
 		t.Errorf("not true: %s; got %+v", what, got)
+	}
+}
+
+// Allocs fails the test if f allocates more often than bound, on average. what names f. Unlike
+// a time, the number is the same on every machine, as long as f waits for nobody. The test must
+// not be parallel. Under the race detector, which allocates too, it only runs f.
+func Allocs(t testing.TB, what string, bound float64, f func()) {
+	t.Helper()
+	got := testing.AllocsPerRun(200, f)
+	if !testmain.Race && got > bound {
+		t.Errorf("%s allocates %v times, want at most %v", what, got, bound)
 	}
 }

@@ -19,6 +19,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/codeferry/codeferry/internal/check"
 )
 
 // asServer makes the test binary serve the benchmarks in another process, so that they
@@ -81,7 +83,7 @@ func answerAll(c net.Conn) {
 }
 
 // benchServer starts the server in its own process.
-func benchServer(b *testing.B) (plain, secure string, config *tls.Config) {
+func benchServer(b testing.TB) (plain, secure string, config *tls.Config) {
 	b.Helper()
 	cmd := exec.CommandContext(b.Context(), os.Args[0])
 	cmd.Env = append(os.Environ(), asServer+"=1")
@@ -150,10 +152,30 @@ func exchanges(b *testing.B, c *Client, r *Request, slots int) {
 	b.ReportMetric(float64(processorTime(b)-before)/float64(b.N), "cpu-ns/op")
 }
 
-func benchRequest(b *testing.B, endpoint string) *Request {
+func benchRequest(b testing.TB, endpoint string) *Request {
 	r := post(b, endpoint+"?AccessKeyId=testid&Action=SendSms&Signature=x", strings.Repeat("x", 500))
 	r.Header.Set("User-Agent", "codeferry")
 	return r
+}
+
+// noProxy is a Proxy that chooses none.
+func noProxy(*http.Request) (*url.URL, error) { return nil, nil } //nolint:nilnil // as http.Transport has it
+
+// TestAllocations limits the allocations of an exchange over a kept connection. The server is
+// another process.
+func TestAllocations(t *testing.T) {
+	plain, secure, config := benchServer(t)
+	for _, c := range []struct {
+		name, endpoint string
+		allocs         float64
+	}{{"an exchange over TCP", plain, 24}, {"an exchange over TLS", secure, 28}} {
+		client, r := New(Options{TLS: config, Proxy: noProxy}), benchRequest(t, c.endpoint)
+		check.Allocs(t, c.name, c.allocs, func() {
+			if answer, err := client.Do(t.Context(), r); err != nil || answer.Status != http.StatusOK {
+				t.Fatalf("%+v, %v", answer, err)
+			}
+		})
+	}
 }
 
 // BenchmarkDo: an exchange over kept connections, on either path.
@@ -163,7 +185,7 @@ func BenchmarkDo(b *testing.B) {
 		for _, slots := range []int{1, 64} {
 			for _, path := range []string{"own", "nethttp"} {
 				b.Run(fmt.Sprintf("%s/slots=%d/%s", way.name, slots, path), func(b *testing.B) {
-					c := New(Options{NetHTTP: path == "nethttp", TLS: config, Proxy: func(*http.Request) (*url.URL, error) { return nil, nil }}) //nolint:nilnil // as http.Transport has it
+					c := New(Options{NetHTTP: path == "nethttp", TLS: config, Proxy: noProxy})
 					exchanges(b, c, benchRequest(b, way.endpoint), slots)
 				})
 			}
