@@ -10,6 +10,8 @@ import (
 	"time"
 	"unicode/utf16"
 
+	"github.com/codeferry/codeferry/internal/check"
+
 	"github.com/codeferry/codeferry/config"
 	"github.com/codeferry/codeferry/messages"
 	"github.com/codeferry/codeferry/sender"
@@ -64,9 +66,9 @@ func TestConnectorFiles(t *testing.T) {
 	files["/etc/codeferry/logto/aliyun-dm.json"] = "\ufeff\t\n\t" + strings.ReplaceAll(mailJSON, "\n", "\r\n")
 	c := mustParse(t, withFiles, files)
 	mail := mailSettings(t, c)
-	check(t, "accessKeySecret", mail.AccessKeySecret.Reveal(), "secret/from/file")
-	check(t, "fromAlias", mail.FromAlias, "渡船 🚢")
-	check(t, "regionId", mail.RegionID, "ap-southeast-1")
+	check.Equal(t, "accessKeySecret", mail.AccessKeySecret.Reveal(), "secret/from/file")
+	check.Equal(t, "fromAlias", mail.FromAlias, "渡船 🚢")
+	check.Equal(t, "regionId", mail.RegionID, "ap-southeast-1")
 	want := []sender.MailTemplate{
 		{UsageType: messages.Register, Subject: "<Welcome> 🚢🚀", Content: "<p class=\"a\">\n\tYour code is {{code}}. # {not: yaml}, 'nor' this: - \\ \t</p>"},
 		{UsageType: messages.SignIn, Subject: "S", Content: "{{code}}"},
@@ -77,8 +79,8 @@ func TestConnectorFiles(t *testing.T) {
 		t.Errorf("templates are %q, want %q", mail.Templates, want)
 	}
 	sms := smsSettings(t, c)
-	check(t, "signName", sms.SignName, "渡船")
-	check(t, "strictPhoneRegionNumberCheck", sms.StrictPhoneRegionNumberCheck, true)
+	check.Equal(t, "signName", sms.SignName, "渡船")
+	check.Equal(t, "strictPhoneRegionNumberCheck", sms.StrictPhoneRegionNumberCheck, true)
 	if len(sms.Templates) != 4 {
 		t.Fatalf("aliyun-sms has %d templates, want 4", len(sms.Templates))
 	}
@@ -91,8 +93,8 @@ func TestConnectorFiles(t *testing.T) {
 	if a == nil || b == nil {
 		t.Fatalf("the types of the first two templates are %v and %v, want 2 and 7", a, b)
 	}
-	check(t, "templates[0].type", *a, 2)
-	check(t, "templates[1].type", *b, 7)
+	check.Equal(t, "templates[0].type", *a, 2)
+	check.Equal(t, "templates[1].type", *b, 7)
 	if c := sms.Templates[2].Type; c != nil {
 		t.Errorf("templates[2].type is %v, want none", *c)
 	}
@@ -148,19 +150,19 @@ func TestFieldsOverrideAConnectorFile(t *testing.T) {
 	).Replace(withFiles)
 	c := mustParse(t, text, logtoFiles())
 	mail := mailSettings(t, c)
-	check(t, "regionId", mail.RegionID, "cn-hangzhou")
-	check(t, "accessKeySecret", mail.AccessKeySecret.Reveal(), keySecret)
-	check(t, "fromAlias", mail.FromAlias, "Mine")
-	check(t, "accessKeyId", mail.AccessKeyID.Reveal(), "LTAIfromFile")
-	check(t, "accountName", mail.AccountName, "no-reply@mail.example.com")
-	check(t, "the number of mail templates", len(mail.Templates), 4)
+	check.Equal(t, "regionId", mail.RegionID, "cn-hangzhou")
+	check.Equal(t, "accessKeySecret", mail.AccessKeySecret.Reveal(), keySecret)
+	check.Equal(t, "fromAlias", mail.FromAlias, "Mine")
+	check.Equal(t, "accessKeyId", mail.AccessKeyID.Reveal(), "LTAIfromFile")
+	check.Equal(t, "accountName", mail.AccountName, "no-reply@mail.example.com")
+	check.Equal(t, "the number of mail templates", len(mail.Templates), 4)
 	conn := c.Connectors["direct-mail"]
-	check(t, "rateLimit", conn.RateLimit, 2.5)
-	check(t, "onDoubt", conn.OnDoubt, config.Dead)
-	check(t, "askGrace", conn.AskGrace, 9*time.Second)
+	check.Equal(t, "rateLimit", conn.RateLimit, 2.5)
+	check.Equal(t, "onDoubt", conn.OnDoubt, config.Dead)
+	check.Equal(t, "askGrace", conn.AskGrace, 9*time.Second)
 	sms := smsSettings(t, c)
-	check(t, "strictPhoneRegionNumberCheck", sms.StrictPhoneRegionNumberCheck, false)
-	check(t, "signName", sms.SignName, "渡船")
+	check.Equal(t, "strictPhoneRegionNumberCheck", sms.StrictPhoneRegionNumberCheck, false)
+	check.Equal(t, "signName", sms.SignName, "渡船")
 	for _, tpl := range sms.Templates {
 		if tpl.TemplateCode.China != "SMS_9" {
 			t.Errorf("a template of the file is among those of the configuration: %+v", sms.Templates)

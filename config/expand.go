@@ -6,6 +6,7 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 )
 
@@ -56,6 +57,19 @@ func (e Env) expand(s, base string) (string, error) {
 		return v
 	})
 	return out, failed
+}
+
+// Variables lists the environment variables that a part of a configuration names by ${NAME},
+// each once, in the order of the text.
+func Variables(text string) []string {
+	var names []string
+	for _, m := range reference.FindAllString(text, -1) {
+		name := strings.TrimSuffix(strings.TrimPrefix(m, "${"), "}")
+		if envName.MatchString(name) && !slices.Contains(names, name) {
+			names = append(names, name)
+		}
+	}
+	return names
 }
 
 func (e Env) resolve(name, base string) (string, error) {

@@ -122,14 +122,6 @@ func wantProblems(t *testing.T, text string, files map[string]string, want ...st
 	}
 }
 
-// check compares what a test got with what it wants.
-func check[T comparable](t *testing.T, what string, got, want T) {
-	t.Helper()
-	if got != want {
-		t.Errorf("%s: got %v, want %v", what, got, want)
-	}
-}
-
 func mailSettings(t *testing.T, c *config.Config) *aliyundm.Config {
 	t.Helper()
 	s, ok := c.Connectors["direct-mail"].Settings.(*aliyundm.Config)

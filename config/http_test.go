@@ -4,6 +4,8 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/codeferry/codeferry/internal/check"
+
 	"github.com/codeferry/codeferry/config"
 )
 
@@ -17,9 +19,9 @@ http:
   tls: {certFile: tls/cert.pem, keyFile: /run/key.pem, clientCAFile: "${TTL}.pem"}
 `, map[string]string{"/etc/codeferry/store.key": strong + "\n"})
 	want := config.TLS{CertFile: "/etc/codeferry/tls/cert.pem", KeyFile: "/run/key.pem", ClientCAFile: "/etc/codeferry/3m.pem"}
-	check(t, "http.tls", c.HTTP.TLS, want)
-	check(t, "http.token", c.HTTP.Token.Reveal(), strong)
-	check(t, "encryptionKey", c.EncryptionKey.Reveal(), strong)
+	check.Equal(t, "http.tls", c.HTTP.TLS, want)
+	check.Equal(t, "http.token", c.HTTP.Token.Reveal(), strong)
+	check.Equal(t, "encryptionKey", c.EncryptionKey.Reveal(), strong)
 }
 
 func TestHTTPAndEncryptionMistakes(t *testing.T) {

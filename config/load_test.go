@@ -11,6 +11,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/codeferry/codeferry/internal/check"
+
 	"github.com/codeferry/codeferry/config"
 	"github.com/codeferry/codeferry/messages"
 	"github.com/codeferry/codeferry/messages/wire"
@@ -62,8 +64,8 @@ func TestParseTheExample(t *testing.T) {
 		t.Errorf("StreamOptions() = %+v, want only 3 replicas", o)
 	}
 	app := got.Apps["default"]
-	check(t, "the first connector for email", app.Route(messages.Email)[0].Connector, "direct-mail")
-	check(t, "the first connector for sms", app.Route(messages.SMS)[0].Connector, "aliyun-sms")
+	check.Equal(t, "the first connector for email", app.Route(messages.Email)[0].Connector, "direct-mail")
+	check.Equal(t, "the first connector for sms", app.Route(messages.SMS)[0].Connector, "aliyun-sms")
 }
 
 // minimal is a configuration with only the required settings.
@@ -106,38 +108,38 @@ func TestDefaults(t *testing.T) {
 	} {
 		got := mustParse(t, text, nil)
 		want := config.Default()
-		check(t, name+", nats", got.NATS, want.NATS)
-		check(t, name+", worker", got.Worker, want.Worker)
-		check(t, name+", listen", got.Listen, want.Listen)
-		check(t, name+", dataDir", got.DataDir, "/etc/codeferry/data")
-		check(t, name+", codeTTL", got.Apps["default"].CodeTTL, config.DefaultCodeTTL)
+		check.Equal(t, name+", nats", got.NATS, want.NATS)
+		check.Equal(t, name+", worker", got.Worker, want.Worker)
+		check.Equal(t, name+", listen", got.Listen, want.Listen)
+		check.Equal(t, name+", dataDir", got.DataDir, "/etc/codeferry/data")
+		check.Equal(t, name+", codeTTL", got.Apps["default"].CodeTTL, config.DefaultCodeTTL)
 		c := got.Connectors["a"]
-		check(t, name+", onDoubt", c.OnDoubt, config.Resend)
-		check(t, name+", askGrace", c.AskGrace, 3*time.Second)
-		check(t, name+", rateLimit", c.RateLimit, 0)
+		check.Equal(t, name+", onDoubt", c.OnDoubt, config.Resend)
+		check.Equal(t, name+", askGrace", c.AskGrace, 3*time.Second)
+		check.Equal(t, name+", rateLimit", c.RateLimit, 0)
 	}
 	got := config.Default()
-	check(t, "Default().NATS", got.NATS, config.NATS{Listen: "127.0.0.1:4222", Replicas: 1})
-	check(t, "Default().DataDir", got.DataDir, "./data")
-	check(t, "Default().Listen", got.Listen, "127.0.0.1:8080")
+	check.Equal(t, "Default().NATS", got.NATS, config.NATS{Listen: "127.0.0.1:4222", Replicas: 1})
+	check.Equal(t, "Default().DataDir", got.DataDir, "./data")
+	check.Equal(t, "Default().Listen", got.Listen, "127.0.0.1:8080")
 	w := got.Worker
-	check(t, "worker.concurrency", w.Concurrency, 64)
-	check(t, "worker.claims", w.Claims, config.ClaimsAuto)
-	check(t, "worker.grace", w.Grace, 25*time.Second)
-	check(t, "worker.retry", w.Retry, config.Retry{InitialInterval: time.Second, Multiplier: 2, MaxInterval: time.Minute, RandomizationFactor: 0.5, MaxAttempts: 8})
+	check.Equal(t, "worker.concurrency", w.Concurrency, 64)
+	check.Equal(t, "worker.claims", w.Claims, config.ClaimsAuto)
+	check.Equal(t, "worker.grace", w.Grace, 25*time.Second)
+	check.Equal(t, "worker.retry", w.Retry, config.Retry{InitialInterval: time.Second, Multiplier: 2, MaxInterval: time.Minute, RandomizationFactor: 0.5, MaxAttempts: 8})
 }
 
 func TestValuesAreRead(t *testing.T) {
 	c := mustParse(t, minimal+`nats: {maxBytes: 512 MiB, url: "nats://a, nats://b", replicas: "3"}
 worker: {concurrency: 7, claims: "off", grace: 1m30s, retry: {multiplier: 1.5, maxAttempts: 1}}
 `, nil)
-	check(t, "nats.maxBytes", c.NATS.MaxBytes, 512<<20)
-	check(t, "nats.replicas", c.NATS.Replicas, 3)
-	check(t, "worker.concurrency", c.Worker.Concurrency, 7)
-	check(t, "worker.claims", c.Worker.Claims, config.ClaimsOff)
-	check(t, "worker.grace", c.Worker.Grace, 90*time.Second)
-	check(t, "worker.retry.multiplier", c.Worker.Retry.Multiplier, 1.5)
-	check(t, "worker.retry.maxAttempts", c.Worker.Retry.MaxAttempts, 1)
+	check.Equal(t, "nats.maxBytes", c.NATS.MaxBytes, 512<<20)
+	check.Equal(t, "nats.replicas", c.NATS.Replicas, 3)
+	check.Equal(t, "worker.concurrency", c.Worker.Concurrency, 7)
+	check.Equal(t, "worker.claims", c.Worker.Claims, config.ClaimsOff)
+	check.Equal(t, "worker.grace", c.Worker.Grace, 90*time.Second)
+	check.Equal(t, "worker.retry.multiplier", c.Worker.Retry.Multiplier, 1.5)
+	check.Equal(t, "worker.retry.maxAttempts", c.Worker.Retry.MaxAttempts, 1)
 }
 
 func TestDomainAndAPIPrefix(t *testing.T) {
@@ -147,8 +149,8 @@ func TestDomainAndAPIPrefix(t *testing.T) {
 		`apiPrefix: js.hub`:       {APIPrefix: "js.hub"},
 	} {
 		c := mustParse(t, minimal+"nats: {url: nats://a, "+text+"}\n", nil)
-		check(t, text+", domain", c.NATS.Domain, want.Domain)
-		check(t, text+", apiPrefix", c.NATS.APIPrefix, want.APIPrefix)
+		check.Equal(t, text+", domain", c.NATS.Domain, want.Domain)
+		check.Equal(t, text+", apiPrefix", c.NATS.APIPrefix, want.APIPrefix)
 	}
 }
 
@@ -379,9 +381,9 @@ func TestAnchorsAndMerges(t *testing.T) {
 	if !okA || !okB {
 		t.Fatalf("the settings are %T and %T, want *aliyunsms.Config", c.Connectors["a"].Settings, c.Connectors["b"].Settings)
 	}
-	check(t, "accessKeyId of a", a.AccessKeyID.Reveal(), "mine")
-	check(t, "accessKeySecret of a", a.AccessKeySecret.Reveal(), "y")
-	check(t, "signName of b", b.SignName, "y")
+	check.Equal(t, "accessKeyId of a", a.AccessKeyID.Reveal(), "mine")
+	check.Equal(t, "accessKeySecret of a", a.AccessKeySecret.Reveal(), "y")
+	check.Equal(t, "signName of b", b.SignName, "y")
 	if !reflect.DeepEqual(a.Templates, b.Templates) {
 		t.Errorf("the templates of a are %+v, want those of b: %+v", a.Templates, b.Templates)
 	}
@@ -450,8 +452,8 @@ func TestLoad(t *testing.T) {
 	if !ok {
 		t.Fatalf("the settings are %T, want *aliyunsms.Config", c.Connectors["a"].Settings)
 	}
-	check(t, "accessKeyId", s.AccessKeyID.Reveal(), "from the environment")
-	check(t, "accessKeySecret", s.AccessKeySecret.Reveal(), "from a file")
+	check.Equal(t, "accessKeyId", s.AccessKeyID.Reveal(), "from the environment")
+	check.Equal(t, "accessKeySecret", s.AccessKeySecret.Reveal(), "from a file")
 	if _, err := config.Load(filepath.Join(dir, "gone.yaml"), config.Env{}); !errors.Is(err, fs.ErrNotExist) {
 		t.Errorf("the error for a missing file is %v, want ErrNotExist", err)
 	}
@@ -459,8 +461,8 @@ func TestLoad(t *testing.T) {
 	if _, err := config.Load(write("broken.yaml", "nats: x\n"+minimal), config.Env{}); !errors.As(err, &problems) {
 		t.Fatalf("the error for a broken file is %v, want Problems", err)
 	}
-	check(t, "the line of the first problem", problems[0].Line, 1)
-	check(t, "the path of the first problem", problems[0].Path, "nats")
+	check.Equal(t, "the line of the first problem", problems[0].Line, 1)
+	check.Equal(t, "the path of the first problem", problems[0].Path, "nats")
 }
 
 // TestLoadForNATS: who only talks to NATS needs no secret of a provider, and what is left out

@@ -5,6 +5,8 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/codeferry/codeferry/internal/check"
+
 	"github.com/codeferry/codeferry/config"
 	"github.com/codeferry/codeferry/messages"
 )
@@ -52,7 +54,7 @@ func TestChain(t *testing.T) {
 	if len(c.Warnings) != 1 {
 		t.Fatalf("the warnings are %v, want 1", c.Warnings)
 	}
-	check(t, "the path of the warning", c.Warnings[0].Path, "apps.default.sms")
+	check.Equal(t, "the path of the warning", c.Warnings[0].Path, "apps.default.sms")
 	for want, s := range map[string]config.Step{
 		"":                                       app.Email[2],
 		"example.com, *.example.org":             app.Email[0],

@@ -7,6 +7,8 @@ import (
 	"os"
 	"path/filepath"
 	"testing"
+
+	"github.com/codeferry/codeferry/internal/check"
 )
 
 // told calls f when something is written to it.
@@ -34,7 +36,7 @@ func TestCtrlCAtAQuestion(t *testing.T) {
 	if status != exitFailed {
 		t.Errorf("exit status %d, want %d", status, exitFailed)
 	}
-	check(t, "errors", errs.String(), "codeferry: interrupted; nothing was written\n")
+	check.Equal(t, "errors", errs.String(), "codeferry: interrupted; nothing was written\n")
 	if _, err := os.Stat(dir); err == nil {
 		t.Errorf("%s was made", dir)
 	}

@@ -6,6 +6,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/codeferry/codeferry/internal/check"
+
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 
@@ -70,10 +72,10 @@ func TestDeadLettersByThePublishersID(t *testing.T) {
 	if r := dead(0, "replay", id, "--dry-run"); !strings.Contains(r.out, "       1  stays: not kept\n") || r.err != "" {
 		t.Errorf("dead replay: %s%s", r.out, r.err)
 	}
-	check(t, "a dry run", dead(0, "delete", id, "--dry-run").out, "1 dead letter would be erased\n")
-	check(t, "with the hash, too", dead(0, "delete", id, wire.HashID(id), "--dry-run").out, "1 dead letter would be erased\n")
-	check(t, "dead delete", dead(0, "delete", id, "--yes").out, "1 dead letter erased\n")
-	check(t, "a second one", dead(exitFailed, "delete", id, "--yes").err, "codeferry: there is no dead letter with the id +86130****6781\n")
+	check.Equal(t, "a dry run", dead(0, "delete", id, "--dry-run").out, "1 dead letter would be erased\n")
+	check.Equal(t, "with the hash, too", dead(0, "delete", id, wire.HashID(id), "--dry-run").out, "1 dead letter would be erased\n")
+	check.Equal(t, "dead delete", dead(0, "delete", id, "--yes").out, "1 dead letter erased\n")
+	check.Equal(t, "a second one", dead(exitFailed, "delete", id, "--yes").err, "codeferry: there is no dead letter with the id +86130****6781\n")
 	if r := dead(0, "list"); !strings.Contains(r.out, wire.HashID("another")) || strings.Contains(r.out, wire.HashID(id)) {
 		t.Errorf("the dead letters after delete: %s", r.out)
 	}

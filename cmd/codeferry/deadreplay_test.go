@@ -10,6 +10,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/codeferry/codeferry/internal/check"
+
 	"github.com/nats-io/nats.go"
 
 	"github.com/codeferry/codeferry/messages"
@@ -73,8 +75,8 @@ func TestDeadReplay(t *testing.T) {
 	if err := json.Unmarshal([]byte(r.out), &group); err != nil {
 		t.Fatalf("the summary is not JSON: %v: %s", err, r.out)
 	}
-	check(t, "the count of TEMPLATE_PARAMS_ILLEGAL", group.Count, 1)
-	check(t, "its newest dead letter", group.Newest, other)
+	check.Equal(t, "the count of TEMPLATE_PARAMS_ILLEGAL", group.Count, 1)
+	check.Equal(t, "its newest dead letter", group.Newest, other)
 	for filter, want := range map[string]int{
 		"--type=SignIn": 5, "--type=Register": 0, "--connector=aliyun-sms": 5, "--connector=x": 0, "--since=1h": 5, "--since=0s": 0,
 		"--until=0s": 5, "--until=2020-01-01T00:00:00Z": 0, "--to=+8613712345678": 5, "--to=+8613712345679": 0, "--limit=2": 2, "--limit=0": 5,
@@ -180,22 +182,22 @@ func TestDeadReplay(t *testing.T) {
 	}
 	call(t, dead("replay", old, "--reissue", "--yes")...).want(t, 0)
 	request := <-asked
-	check(t, "the id of the reissue", request.ID, old)
-	check(t, "the key of the reissue", request.Key, "u2")
-	check(t, "delete --dry-run", call(t, dead("delete", "--all", "--dry-run")...).want(t, 0).out, "2 dead letters would be erased\n")
+	check.Equal(t, "the id of the reissue", request.ID, old)
+	check.Equal(t, "the key of the reissue", request.Key, "u2")
+	check.Equal(t, "delete --dry-run", call(t, dead("delete", "--all", "--dry-run")...).want(t, 0).out, "2 dead letters would be erased\n")
 	missing := call(t, dead("delete", other, "nobody", "no-one", "--dry-run", "--json")...).want(t, exitFailed)
-	check(t, "delete of ids without a dead letter", missing.err, "codeferry: there are no dead letters with the ids nobody, no-one\n")
-	check(t, "its ids", strings.Join(ids(t, missing.out), " "), other+" ")
+	check.Equal(t, "delete of ids without a dead letter", missing.err, "codeferry: there are no dead letters with the ids nobody, no-one\n")
+	check.Equal(t, "its ids", strings.Join(ids(t, missing.out), " "), other+" ")
 	for _, want := range []string{`"key":"u4"`, `"decision":"erased","dryRun":true}`, `{"dryRun":true,"erased":1,"missing":["nobody","no-one"]}`} {
 		if !strings.Contains(missing.out, want) {
 			t.Errorf("delete --dry-run --json lacks %s: %s", want, missing.out)
 		}
 	}
 	gone := call(t, dead("delete", other, "nobody", "--yes")...).want(t, exitFailed)
-	check(t, "delete of one id with and one without a dead letter", gone.out+gone.err, "1 dead letter erased\ncodeferry: there is no dead letter with the id nobody\n")
-	check(t, "delete by a filter that takes none", call(t, dead("delete", "--code", "isv.TEMPLATE_PARAMS_ILLEGAL", "--yes", "--json")...).want(t, 0).out, `{"erased":0}`+"\n")
+	check.Equal(t, "delete of one id with and one without a dead letter", gone.out+gone.err, "1 dead letter erased\ncodeferry: there is no dead letter with the id nobody\n")
+	check.Equal(t, "delete by a filter that takes none", call(t, dead("delete", "--code", "isv.TEMPLATE_PARAMS_ILLEGAL", "--yes", "--json")...).want(t, 0).out, `{"erased":0}`+"\n")
 	rest := call(t, dead("list", "--json")...).want(t, 0)
-	check(t, "the dead letters after delete", strings.Count(rest.out, "\n"), 1)
+	check.Equal(t, "the dead letters after delete", strings.Count(rest.out, "\n"), 1)
 	if !strings.Contains(rest.out, replaced) || !strings.Contains(rest.out, `"key":"u3"`) {
 		t.Errorf("the last dead letter is not %s: %s", replaced, rest.out)
 	}

@@ -6,6 +6,8 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/codeferry/codeferry/internal/check"
+
 	"github.com/codeferry/codeferry/messages"
 	"github.com/codeferry/codeferry/worker/waiting"
 )
@@ -30,9 +32,9 @@ func TestGroupsAreBounded(t *testing.T) {
 			t.Errorf("the group of %+v is %+v", key, g)
 		}
 	}
-	check(t, "the groups", len(groups), maxGroups+2)
-	check(t, "the total", total, n)
-	check(t, "the rest", rest, n-maxGroups)
+	check.Equal(t, "the groups", len(groups), maxGroups+2)
+	check.Equal(t, "the total", total, n)
+	check.Equal(t, "the rest", rest, n-maxGroups)
 }
 
 // TestPagesOfWhatWaits: the names of the columns come once.

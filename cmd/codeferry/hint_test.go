@@ -8,6 +8,8 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/codeferry/codeferry/internal/check"
+
 	"github.com/alecthomas/kong"
 	"github.com/nats-io/nats.go/jetstream"
 )
@@ -67,7 +69,7 @@ func TestHintsCarryTheServerFlags(t *testing.T) {
 			t.Errorf("the hint has the flags %+v, want %+v", read, same)
 		}
 	}
-	check(t, "without flags", serverFlags{}.command("status", "1"), "codeferry status 1")
+	check.Equal(t, "without flags", serverFlags{}.command("status", "1"), "codeferry status 1")
 }
 
 // serverFlagsOnly are the flags without the warning about a password, which needs the

@@ -184,10 +184,10 @@ func (c *initCmd) next(s streams, file string, kept bool, examples []example, va
 	var b strings.Builder
 	fmt.Fprintf(&b, "%s   the configuration\n%s   the sealing key (%s)\n\nNext:\n", file, key, what)
 	guides := make([]string, 0, len(examples))
-	var variables []string
+	variables := config.Variables(c.NATS)
 	for _, e := range examples {
 		guides = append(guides, guideURL(e.kind))
-		for _, name := range e.variables() {
+		for _, name := range config.Variables(e.fields) {
 			if !slices.Contains(variables, name) {
 				variables = append(variables, name)
 			}

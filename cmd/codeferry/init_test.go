@@ -12,6 +12,7 @@ import (
 	"testing"
 
 	"github.com/codeferry/codeferry/config"
+	"github.com/codeferry/codeferry/internal/check"
 	"github.com/codeferry/codeferry/messages"
 )
 
@@ -94,6 +95,21 @@ func TestInitForEachConnector(t *testing.T) {
 			})
 		}
 	}
+}
+
+// TestInitListsTheVariables: also those of --nats, each once, and none that $${ writes.
+func TestInitListsTheVariables(t *testing.T) {
+	t.Parallel()
+	dir := filepath.Join(t.TempDir(), "new")
+	status, out, errs := initIn(t, "", "--email", "sendgrid", "--sms", "aliyun-sms", "--nats", "nats://${natsUser}:${NATS_PASSWORD}@127.0.0.1:4222,nats://${natsUser}:${file:pass}@127.0.0.2:4222", "--dir", dir)
+	if status != 0 {
+		t.Fatalf("exit status %d: %s", status, errs)
+	}
+	var names []string
+	for _, m := range regexp.MustCompile(`(?m)^  \d+\. export (\w+)=…$`).FindAllStringSubmatch(out, -1) {
+		names = append(names, m[1])
+	}
+	check.Equal(t, "the variables", strings.Join(names, " "), "natsUser NATS_PASSWORD SENDGRID_API_KEY ALIBABA_CLOUD_ACCESS_KEY_ID ALIBABA_CLOUD_ACCESS_KEY_SECRET")
 }
 
 // TestInitShowsTheLogin: the lines for the login, TLS and the inboxes are right without

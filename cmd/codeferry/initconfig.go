@@ -42,18 +42,6 @@ func (c *initCmd) examples() ([]example, error) {
 	return out, nil
 }
 
-var variablePattern = regexp.MustCompile(`\$\{([A-Z0-9_]+)\}`)
-
-// variables lists the environment variables that the connector takes its secrets from.
-func (e example) variables() []string {
-	found := variablePattern.FindAllStringSubmatch(e.fields, -1)
-	names := make([]string, 0, len(found))
-	for _, m := range found {
-		names = append(names, m[1])
-	}
-	return names
-}
-
 // configuration returns the text of the file.
 func (c *initCmd) configuration(examples []example) string {
 	var b strings.Builder

@@ -13,6 +13,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/codeferry/codeferry/internal/check"
+
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 	"github.com/rs/zerolog"
@@ -175,7 +177,7 @@ func TestDeadListShowAndStatus(t *testing.T) {
 	if err := json.Unmarshal([]byte(call(t, "dead", "show", "--json", "--nats", d.nats, id).want(t, 0).out), &letter); err != nil {
 		t.Errorf("dead show --json: %v", err)
 	}
-	check(t, "the id of dead show --json", letter.ID, id)
+	check.Equal(t, "the id of dead show --json", letter.ID, id)
 	status := call(t, "status", "--nats", d.nats, id).want(t, 0)
 	if !strings.Contains(status.out, id+" dead sms SignIn to +86137****5678 by aliyun-sms, attempt 1 (rejected: isv.MOBILE_NUMBER_ILLEGAL") {
 		t.Errorf("status: %s", status.out)

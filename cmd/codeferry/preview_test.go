@@ -6,6 +6,8 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"github.com/codeferry/codeferry/internal/check"
 )
 
 // twoChannels is a configuration with languages, placeholders and conditions.
@@ -100,11 +102,11 @@ func TestCheckSends(t *testing.T) {
 	if len(got) != 3 {
 		t.Fatalf("the inbox has %d messages, want 3: %v", len(got), got)
 	}
-	check(t, "templateParam of the SMS", got[0]["templateParam"], any(`{"code":"000000"}`))
-	check(t, "templateCode of the SMS", got[0]["templateCode"], any("SMS_5"))
-	check(t, "fromAlias of the mail by backup", got[1]["fromAlias"], any("Backup"))
-	check(t, "htmlBody of the mail", got[2]["htmlBody"], any("<p>Your code is 000000.</p>"))
-	check(t, "textBody of the mail", got[2]["textBody"], any("Your code is 000000."))
+	check.Equal(t, "templateParam of the SMS", got[0]["templateParam"], any(`{"code":"000000"}`))
+	check.Equal(t, "templateCode of the SMS", got[0]["templateCode"], any("SMS_5"))
+	check.Equal(t, "fromAlias of the mail by backup", got[1]["fromAlias"], any("Backup"))
+	check.Equal(t, "htmlBody of the mail", got[2]["htmlBody"], any("<p>Your code is 000000.</p>"))
+	check.Equal(t, "textBody of the mail", got[2]["textBody"], any("Your code is 000000."))
 	for want, args := range map[string][]string{
 		"no connector can send it": {"--connector", "backup", "--send-to", "13012345678"},
 		"not a phone number":       {"--send-to", "nobody"},
@@ -145,14 +147,14 @@ func TestPreview(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	check(t, "the file of --html", string(b), "<p>您的验证码 <b>000000</b></p>")
+	check.Equal(t, "the file of --html", string(b), "<p>您的验证码 <b>000000</b></p>")
 	var p preview
 	r := call(t, "preview", "-c", cfg, "--json").want(t, 0)
 	if err := json.Unmarshal([]byte(r.out), &p); err != nil {
 		t.Fatalf("--json prints no JSON: %v: %s", err, r.out)
 	}
-	check(t, "html of --json", p.HTML, "<p>Your code is 000000.</p>")
-	check(t, "text of --json", p.Text, "Your code is 000000.")
+	check.Equal(t, "html of --json", p.HTML, "<p>Your code is 000000.</p>")
+	check.Equal(t, "text of --json", p.Text, "Your code is 000000.")
 	for want, args := range map[string][]string{
 		"not a usage type":     {"--type", "Login"},
 		"has no HTML":          {"--connector", "mainland", "--html", html},

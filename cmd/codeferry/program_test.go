@@ -170,14 +170,6 @@ func (r result) want(t *testing.T, status int) result {
 	return r
 }
 
-// check compares what a test got with what it wants.
-func check[T comparable](t *testing.T, what string, got, want T) {
-	t.Helper()
-	if got != want {
-		t.Errorf("%s: got %v, want %v", what, got, want)
-	}
-}
-
 // process is a command that runs until the test stops it.
 type process struct {
 	t     *testing.T

@@ -13,6 +13,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/codeferry/codeferry/internal/check"
+
 	"github.com/nats-io/nats-server/v2/server"
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
@@ -565,7 +567,7 @@ func TestADryRunOnlyReads(t *testing.T) {
 	if _, err := worker.js.Publish(t.Context(), wire.DeadSubject("default", messages.SMS, messages.ReasonRejected), dead); err != nil {
 		t.Fatal(err)
 	}
-	check(t, "dead delete", g.as("operator", "dead", "delete", "id-1", "--dry-run").want(t, 0).out, "1 dead letter would be erased\n")
+	check.Equal(t, "dead delete", g.as("operator", "dead", "delete", "id-1", "--dry-run").want(t, 0).out, "1 dead letter would be erased\n")
 	if r := g.as("operator", "dead", "replay", "id-1", "--dry-run").want(t, 0); !strings.Contains(r.out, "       1  stays: not kept\n") {
 		t.Errorf("dead replay: %s", r.out)
 	}

@@ -65,6 +65,9 @@ func (c *statusCmd) Run(ctx context.Context, s streams) error {
 		if f.blind != nil {
 			_, _ = fmt.Fprintf(s.err, "It is not known which messages wait: %v\n", f.blind)
 		}
+		if f.closed > 0 {
+			_, _ = fmt.Fprintf(s.err, "%s cannot be opened here, and may be to this address, too: name a configuration that has the sealing key by -c.\n", count(f.closed, "waiting message"))
+		}
 		for i := range f.gone {
 			_, _ = fmt.Fprintln(s.err, goneText(&f.gone[i]))
 		}

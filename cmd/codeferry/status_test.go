@@ -3,10 +3,13 @@ package main
 import (
 	"bytes"
 	"encoding/json"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
 
+	"github.com/codeferry/codeferry/internal/check"
+	"github.com/codeferry/codeferry/internal/testrig"
 	"github.com/codeferry/codeferry/messages"
 	"github.com/codeferry/codeferry/worker/waiting"
 )
@@ -86,6 +89,38 @@ app default, channel email, type SignIn, stored T5
 		}
 		if want := fill.Replace(c.want); out.String() != want {
 			t.Errorf("%s: got\n%s\nwant\n%s", c.name, out.String(), want)
+		}
+	}
+}
+
+// TestStatusSaysWhatItCannotSearch: of two messages that wait for an address, one is sealed.
+func TestStatusSaysWhatItCannotSearch(t *testing.T) {
+	t.Parallel()
+	key := filepath.Join(t.TempDir(), "sealing.key")
+	call(t, "keygen", "--out", key).want(t, 0)
+	nats := testrig.Server(t).URL()
+	call(t, "provision", "--nats", nats).want(t, 0)
+	public := strings.TrimSpace(call(t, "keygen", "--from", key).want(t, 0).out)
+	for _, more := range [][]string{{"--key", "u1"}, {"--key", "u2", "--public-key", public}} {
+		call(t, append([]string{"send", "--nats", nats, "--channel", "sms", "--to", "+8613012345678", "--type", "SignIn", "--code", "123456"}, more...)...).want(t, 0)
+	}
+	file := write(t, "codeferry.yaml", strings.NewReplacer("NATS", nats, "SANDBOX", "http://127.0.0.1:1").Replace(watchingConfig)+"sealing: {keys: [\"${file:"+key+"}\"]}\n")
+	const note = "1 waiting message cannot be opened here, and may be to this address, too"
+	for name, c := range map[string]struct {
+		args []string
+		rows int
+		note bool
+	}{
+		"without the key":     {[]string{"--nats", nats, "--to", "+8613012345678"}, 1, true},
+		"with the key":        {[]string{"-c", file, "--to", "+8613012345678"}, 2, false},
+		"another question":    {[]string{"--nats", nats, "--key", "u1"}, 1, false},
+		"after it was stored": {[]string{"--nats", nats, "--to", "+8613012345678", "--since", time.Now().Add(time.Hour).Format(time.RFC3339)}, 0, false},
+	} {
+		r := call(t, append([]string{"status"}, c.args...)...)
+		check.Equal(t, name+": waiting messages", strings.Count(r.out, " waiting sms "), c.rows)
+		check.Equal(t, name+": it says what it can't search", strings.Contains(r.err, note), c.note)
+		if t.Failed() {
+			t.Fatalf("%s: %s%s", name, r.out, r.err)
 		}
 	}
 }

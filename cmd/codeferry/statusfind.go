@@ -77,6 +77,8 @@ type finder struct {
 	// outcomes are those of the messages, and the dead letters whose outcome is not kept.
 	outcomes []messages.Outcome
 	waiting  []waiting.Message
+	// closed counts the messages that wait and whose address could not be read here.
+	closed int
 	// gone are the messages that do not wait any more although a worker had to continue with
 	// them, and of which it is not known what became of them.
 	gone []lostMessage
@@ -173,6 +175,9 @@ func (f *finder) findWaiting(ctx context.Context) error {
 	if err := r.Bare(ctx, wanted, func(m waiting.Message) error {
 		if take(&m) {
 			places[m.Sequence] = true
+		}
+		if _, known := f.query.takes(&m); f.query.to != "" && !known && !m.StoredAt.Before(f.query.since) {
+			f.closed++
 		}
 		return nil
 	}); err != nil {

@@ -6,6 +6,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/codeferry/codeferry/internal/check"
+
 	"github.com/codeferry/codeferry/messages"
 	"github.com/codeferry/codeferry/worker/waiting"
 )
@@ -102,6 +104,6 @@ func TestWaitingChannels(t *testing.T) {
 		{[]string{"sms", "sms"}, messages.SMS},
 		{[]string{"email", "sms"}, ""},
 	} {
-		check(t, strings.Join(c.given, ","), (&waitingCmd{Channel: c.given}).want().Channel, c.want)
+		check.Equal(t, strings.Join(c.given, ","), (&waitingCmd{Channel: c.given}).want().Channel, c.want)
 	}
 }

@@ -11,14 +11,6 @@ import (
 
 func TestMain(m *testing.M) { testmain.NoLeaks(m) }
 
-// check compares what a test got with what it wants.
-func check[T comparable](t *testing.T, what string, got, want T) {
-	t.Helper()
-	if got != want {
-		t.Errorf("%s: got %v, want %v", what, got, want)
-	}
-}
-
 // wantField fails the test unless err is a *FieldError about a field.
 func wantField(t *testing.T, err error, field string) {
 	t.Helper()

@@ -7,6 +7,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/codeferry/codeferry/internal/check"
+
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 
@@ -254,12 +256,12 @@ func TestStreamConfigs(t *testing.T) {
 			t.Fatal(err)
 		}
 		got := s.CachedInfo().Config
-		check(t, name+", MaxAge", got.MaxAge, want.age)
-		check(t, name+", Duplicates", got.Duplicates, want.duplicates)
-		check(t, name+", MaxBytes", got.MaxBytes, want.bytes)
-		check(t, name+", Storage", got.Storage, jetstream.FileStorage)
-		check(t, name+", Replicas", got.Replicas, 1)
-		check(t, name+", AllowMsgTTL", got.AllowMsgTTL, false)
+		check.Equal(t, name+", MaxAge", got.MaxAge, want.age)
+		check.Equal(t, name+", Duplicates", got.Duplicates, want.duplicates)
+		check.Equal(t, name+", MaxBytes", got.MaxBytes, want.bytes)
+		check.Equal(t, name+", Storage", got.Storage, jetstream.FileStorage)
+		check.Equal(t, name+", Replicas", got.Replicas, 1)
+		check.Equal(t, name+", AllowMsgTTL", got.AllowMsgTTL, false)
 	}
 	for _, c := range messages.Channels() {
 		cons, err := js.Consumer(t.Context(), wire.StreamName, string(c))
@@ -268,10 +270,10 @@ func TestStreamConfigs(t *testing.T) {
 		}
 		got := cons.CachedInfo().Config
 		name := "consumer " + string(c)
-		check(t, name+", AckWait", got.AckWait, 30*time.Second)
-		check(t, name+", MaxDeliver", got.MaxDeliver, -1)
-		check(t, name+", MaxAckPending", got.MaxAckPending, 100_000)
-		check(t, name+", length of BackOff", len(got.BackOff), 0)
+		check.Equal(t, name+", AckWait", got.AckWait, 30*time.Second)
+		check.Equal(t, name+", MaxDeliver", got.MaxDeliver, -1)
+		check.Equal(t, name+", MaxAckPending", got.MaxAckPending, 100_000)
+		check.Equal(t, name+", length of BackOff", len(got.BackOff), 0)
 	}
 	for _, cfg := range wire.StreamConfigs(wire.StreamOptions{Replicas: 3}) {
 		if cfg.Replicas != 3 {

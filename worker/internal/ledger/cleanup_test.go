@@ -9,6 +9,8 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/codeferry/codeferry/internal/check"
+
 	"github.com/nats-io/nats.go/jetstream"
 
 	"github.com/codeferry/codeferry/worker/internal/ledger"
@@ -78,16 +80,16 @@ func TestCleanerWaits(t *testing.T) {
 		c.Settled(&ledger.Record{Key: "k", Revision: 6})
 		<-time.After(12 * time.Second)
 		synctest.Wait()
-		check(t, "deleted after 15 s", fmt.Sprint(s.deleted()), "[]")
+		check.Equal(t, "deleted after 15 s", fmt.Sprint(s.deleted()), "[]")
 		<-time.After(time.Second)
 		synctest.Wait()
-		check(t, "deleted after 16 s", fmt.Sprint(s.deleted()), "[4]")
+		check.Equal(t, "deleted after 16 s", fmt.Sprint(s.deleted()), "[4]")
 		<-time.After(3 * time.Second)
 		synctest.Wait()
-		check(t, "deleted after 19 s", fmt.Sprint(s.deleted()), "[4 6]")
+		check.Equal(t, "deleted after 19 s", fmt.Sprint(s.deleted()), "[4 6]")
 		<-time.After(time.Minute)
 		synctest.Wait()
-		check(t, "deleted in the end", fmt.Sprint(s.deleted()), "[4 6]")
+		check.Equal(t, "deleted in the end", fmt.Sprint(s.deleted()), "[4 6]")
 	})
 }
 
@@ -118,7 +120,7 @@ func TestCleanerErrors(t *testing.T) {
 			}
 			<-time.After(time.Minute)
 			synctest.Wait()
-			check(t, name+": tried to delete", fmt.Sprint(s.deleted()), c.want)
+			check.Equal(t, name+": tried to delete", fmt.Sprint(s.deleted()), c.want)
 		})
 	}
 }
@@ -142,7 +144,7 @@ func TestCleanerStops(t *testing.T) {
 		c.Settled(&ledger.Record{Key: "k", Revision: 1})
 		c.Settled(&ledger.Record{Key: "k", Revision: 2})
 		<-ended
-		check(t, "deleted", fmt.Sprint(s.deleted()), "[1]")
+		check.Equal(t, "deleted", fmt.Sprint(s.deleted()), "[1]")
 	})
 }
 
@@ -158,6 +160,6 @@ func TestCleanerIsBounded(t *testing.T) {
 		}
 		<-time.After(time.Minute)
 		synctest.Wait()
-		check(t, "deleted", len(s.deleted()), most)
+		check.Equal(t, "deleted", len(s.deleted()), most)
 	})
 }

@@ -3,6 +3,8 @@ package ledger_test
 import (
 	"testing"
 
+	"github.com/codeferry/codeferry/internal/check"
+
 	"github.com/codeferry/codeferry/worker/internal/ledger"
 )
 
@@ -11,7 +13,7 @@ import (
 func TestKey(t *testing.T) {
 	body := []byte("body")
 	key := ledger.Key("id", "subject", body, place)
-	check(t, "the same, stored again", ledger.Key("id", "subject", body, other), key)
+	check.Equal(t, "the same, stored again", ledger.Key("id", "subject", body, other), key)
 	for name, k := range map[string]string{
 		"another id":      ledger.Key("id2", "subject", body, place),
 		"another subject": ledger.Key("id", "subject2", body, place),
@@ -24,8 +26,8 @@ func TestKey(t *testing.T) {
 			t.Errorf("%s: got the same key, want another one", name)
 		}
 	}
-	check(t, "no id", ledger.Key("", "subject", body, place), "7-70")
-	check(t, "no id, stored again", ledger.Key("", "subject", body, other), "5-50")
+	check.Equal(t, "no id", ledger.Key("", "subject", body, place), "7-70")
+	check.Equal(t, "no id, stored again", ledger.Key("", "subject", body, other), "5-50")
 	if len(key) != 32 {
 		t.Errorf("the key has %d characters, want 32", len(key))
 	}

@@ -9,6 +9,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/codeferry/codeferry/internal/check"
+
 	"github.com/codeferry/codeferry/messages"
 	"github.com/codeferry/codeferry/worker/internal/ledger"
 	"github.com/codeferry/codeferry/worker/internal/ledger/ledgertest"
@@ -43,13 +45,6 @@ func kept(t *testing.T, b *ledgertest.Bucket) (e ledger.Entry) {
 	return e
 }
 
-func check[T comparable](t *testing.T, what string, got, want T) {
-	t.Helper()
-	if got != want {
-		t.Errorf("%s: got %v, want %v", what, got, want)
-	}
-}
-
 // failing fails the nth step of a kind and those after it.
 func failing(step ledgertest.Step, nth int) func(ledgertest.Step, string) error {
 	n := 0
@@ -72,13 +67,13 @@ func TestClaim(t *testing.T) {
 		t.Fatalf("the first claim: entry %v, error %v; want neither", prior, err)
 	}
 	e := kept(t, b)
-	check(t, "state", e.State, ledger.Claimed)
-	check(t, "owner", e.Owner, "me")
-	check(t, "delivery", e.Delivery, 2)
-	check(t, "consumer", e.Consumer, 20)
-	check(t, "place", e.Place, place)
-	check(t, "doubts", e.Doubts, 1)
-	check(t, "revision", mine.Revision, 1)
+	check.Equal(t, "state", e.State, ledger.Claimed)
+	check.Equal(t, "owner", e.Owner, "me")
+	check.Equal(t, "delivery", e.Delivery, 2)
+	check.Equal(t, "consumer", e.Consumer, 20)
+	check.Equal(t, "place", e.Place, place)
+	check.Equal(t, "doubts", e.Doubts, 1)
+	check.Equal(t, "revision", mine.Revision, 1)
 
 	b.Before = nil
 	theirs := record()
@@ -86,9 +81,9 @@ func TestClaim(t *testing.T) {
 	if err != nil || prior == nil {
 		t.Fatalf("the second claim: entry %v, error %v; want the first one's", prior, err)
 	}
-	check(t, "the prior entry's owner", prior.Owner, "me")
-	check(t, "the owner after both", kept(t, b).Owner, "me")
-	check(t, "the revision that was read", theirs.Revision, 1)
+	check.Equal(t, "the prior entry's owner", prior.Owner, "me")
+	check.Equal(t, "the owner after both", kept(t, b).Owner, "me")
+	check.Equal(t, "the revision that was read", theirs.Revision, 1)
 }
 
 // TestClaimWithoutAnAnswer: a claim that was stored belongs to this worker, although no
@@ -137,7 +132,7 @@ func TestClaimWithoutAnAnswer(t *testing.T) {
 				if err != nil {
 					t.Errorf("got the error %v, want that it is claimed", err)
 				}
-				check(t, "revision", r.Revision, 1)
+				check.Equal(t, "revision", r.Revision, 1)
 				return
 			}
 			if !errors.Is(err, errAway) {
@@ -168,7 +163,7 @@ func TestClaimOfADeletedEntry(t *testing.T) {
 	if prior, err = me.Claim(t.Context(), record(), ledger.Entry{State: ledger.Claimed}); prior != nil || err != nil {
 		t.Errorf("the second claim: entry %v, error %v; want neither", prior, err)
 	}
-	check(t, "owner", kept(t, b).Owner, "me")
+	check.Equal(t, "owner", kept(t, b).Owner, "me")
 
 	b.Before = failing(ledgertest.Get, 1)
 	if prior, err = another.Claim(t.Context(), record(), ledger.Entry{State: ledger.Claimed}); prior != nil || !errors.Is(err, errAway) || errors.Is(err, ledger.ErrLost) {
@@ -210,8 +205,8 @@ func TestOfLastDelivery(t *testing.T) {
 		"the number before, no count named": {1, 0, false, true},
 	} {
 		e := &ledger.Entry{Delivery: c.delivery, Consumer: c.consumer}
-		check(t, name+": of the last delivery", e.OfLastDelivery(record()), c.last)
-		check(t, name+": of an earlier delivery", e.OfEarlierDelivery(record()), c.earlier)
+		check.Equal(t, name+": of the last delivery", e.OfLastDelivery(record()), c.last)
+		check.Equal(t, name+": of an earlier delivery", e.OfEarlierDelivery(record()), c.earlier)
 	}
 }
 
@@ -223,16 +218,16 @@ func TestRead(t *testing.T) {
 	if err != nil || e != nil {
 		t.Fatalf("an empty bucket: entry %v, error %v; want neither", e, err)
 	}
-	check(t, "revision of nothing", r.Revision, 0)
+	check.Equal(t, "revision of nothing", r.Revision, 0)
 	b.Set("x", 0)
 	b.Set("k", ledger.Entry{State: ledger.InDoubt, Suspects: []string{"a"}})
 	e, err = me.Read(t.Context(), r)
 	if err != nil || e == nil {
 		t.Fatalf("entry %v, error %v; want an entry", e, err)
 	}
-	check(t, "state", e.State, ledger.InDoubt)
-	check(t, "suspects", fmt.Sprint(e.Suspects), "[a]")
-	check(t, "revision", r.Revision, 2)
+	check.Equal(t, "state", e.State, ledger.InDoubt)
+	check.Equal(t, "suspects", fmt.Sprint(e.Suspects), "[a]")
+	check.Equal(t, "revision", r.Revision, 2)
 	b.Before = failing(ledgertest.Get, 1)
 	if _, err = me.Read(t.Context(), r); !errors.Is(err, errAway) || !strings.HasPrefix(err.Error(), "read the ledger: ") {
 		t.Errorf("without a server: %v", err)
@@ -248,21 +243,21 @@ func TestReadOfANewerWorker(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		check(t, "state", e.State, s)
+		check.Equal(t, "state", e.State, s)
 	}
 	b.Set("k", map[string]any{"state": "tomorrow", "doubts": 1, "new": true})
 	e, err := me.Read(t.Context(), record())
 	if err != nil {
 		t.Fatal(err)
 	}
-	check(t, "a state of tomorrow", e.State, ledger.LostWorker)
-	check(t, "doubts", e.Doubts, 1)
+	check.Equal(t, "a state of tomorrow", e.State, ledger.LostWorker)
+	check.Equal(t, "doubts", e.Doubts, 1)
 	b.Set("k", "no entry")
 	r := record()
 	if _, err := me.Read(t.Context(), r); err == nil || !strings.HasPrefix(err.Error(), "decode a ledger entry: ") {
 		t.Errorf("a value that is not an entry: got the error %v", err)
 	}
-	check(t, "revision of what can't be read", r.Revision, 0)
+	check.Equal(t, "revision of what can't be read", r.Revision, 0)
 }
 
 // TestTimeout: a server that does not answer does not hold a slot.
@@ -317,7 +312,7 @@ func TestJSON(t *testing.T) {
 	contains(t, err, "write k to the ledger: json: ")
 	b.Set("k", "no number")
 	revision, err = me.ReadJSON(t.Context(), "k", &v)
-	check(t, "revision of what can't be read", revision, 0)
+	check.Equal(t, "revision of what can't be read", revision, 0)
 	contains(t, err, "read k in the ledger: json: ")
 	b.Before = func(ledgertest.Step, string) error { return errAway }
 	if _, err := me.ReadJSON(t.Context(), "k", &v); !errors.Is(err, errAway) {
@@ -340,9 +335,9 @@ func TestMaxHistory(t *testing.T) {
 			t.Fatal(err)
 		}
 		got := kept(t, b).History
-		check(t, fmt.Sprintf("of %d attempts are kept", n), len(got), min(n, 32))
-		check(t, fmt.Sprintf("the first that is kept of %d", n), got[0].Code, first)
-		check(t, "the worker's own history", len(history), n)
+		check.Equal(t, fmt.Sprintf("of %d attempts are kept", n), len(got), min(n, 32))
+		check.Equal(t, fmt.Sprintf("the first that is kept of %d", n), got[0].Code, first)
+		check.Equal(t, "the worker's own history", len(history), n)
 	}
 }
 

@@ -6,6 +6,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/codeferry/codeferry/internal/check"
+
 	"github.com/codeferry/codeferry/worker/internal/ledger"
 	"github.com/codeferry/codeferry/worker/internal/ledger/ledgertest"
 )
@@ -53,15 +55,15 @@ func TestWrite(t *testing.T) {
 			}
 			if c.want != nil {
 				contains(t, err, "write retrying to the ledger: another worker has taken the message over")
-				check(t, "owner", e.Owner, "another")
-				check(t, "the revision that this worker knows", r.Revision, known)
+				check.Equal(t, "owner", e.Owner, "another")
+				check.Equal(t, "the revision that this worker knows", r.Revision, known)
 				return
 			}
-			check(t, "state", e.State, ledger.Retrying)
-			check(t, "owner", e.Owner, "me")
-			check(t, "place", e.Place, place)
-			check(t, "delivery", e.Delivery, 2)
-			check(t, "doubts", e.Doubts, 1)
+			check.Equal(t, "state", e.State, ledger.Retrying)
+			check.Equal(t, "owner", e.Owner, "me")
+			check.Equal(t, "place", e.Place, place)
+			check.Equal(t, "delivery", e.Delivery, 2)
+			check.Equal(t, "doubts", e.Doubts, 1)
 			if _, revision := b.Value("k"); r.Revision != revision {
 				t.Errorf("the record has revision %d, the entry has %d", r.Revision, revision)
 			}
@@ -91,7 +93,7 @@ func TestWriteKeepsThePlaceOfTheFirst(t *testing.T) {
 	if err := me.Write(t.Context(), r, ledger.Entry{State: ledger.Retrying, Place: other}); err != nil {
 		t.Fatal(err)
 	}
-	check(t, "place", kept(t, b).Place, other)
+	check.Equal(t, "place", kept(t, b).Place, other)
 }
 
 // TestWriteWithoutTheServer: an error does not count as another worker's entry.
@@ -136,7 +138,7 @@ func TestWriteRaces(t *testing.T) {
 	if !errors.Is(err, ledger.ErrLost) {
 		t.Errorf("got the error %v, want %v", err, ledger.ErrLost)
 	}
-	check(t, "owner", kept(t, b).Owner, "another")
+	check.Equal(t, "owner", kept(t, b).Owner, "another")
 }
 
 // TestWriteOfADeletedEntry: if an entry does not exist any more, another worker has deleted
@@ -158,7 +160,7 @@ func TestWriteOfADeletedEntry(t *testing.T) {
 		if err := me.Write(t.Context(), r, ledger.Entry{State: ledger.Retrying}); !errors.Is(err, ledger.ErrLost) {
 			t.Errorf("revision %d: got the error %v, want %v", known, err, ledger.ErrLost)
 		}
-		check(t, "the revision that this worker knows", r.Revision, known)
+		check.Equal(t, "the revision that this worker knows", r.Revision, known)
 	}
 }
 
@@ -171,19 +173,19 @@ func TestWriteSent(t *testing.T) {
 		t.Fatal(err)
 	}
 	e := kept(t, b)
-	check(t, "state", e.State, ledger.Sent)
-	check(t, "owner", e.Owner, "me")
-	check(t, "delivery", e.Delivery, 2)
-	check(t, "place", e.Place, place)
-	check(t, "doubts", e.Doubts, 1)
-	check(t, "revision", r.Revision, 2)
+	check.Equal(t, "state", e.State, ledger.Sent)
+	check.Equal(t, "owner", e.Owner, "me")
+	check.Equal(t, "delivery", e.Delivery, 2)
+	check.Equal(t, "place", e.Place, place)
+	check.Equal(t, "doubts", e.Doubts, 1)
+	check.Equal(t, "revision", r.Revision, 2)
 	b.Before = failing(ledgertest.Put, 1)
 	err := me.WriteSent(t.Context(), r, ledger.Entry{})
 	if !errors.Is(err, errAway) {
 		t.Errorf("without a server: %v", err)
 	}
 	contains(t, err, "write sent to the ledger: ")
-	check(t, "the revision that is there still", r.Revision, 2)
+	check.Equal(t, "the revision that is there still", r.Revision, 2)
 }
 
 // TestWriteOverAnotherPublish: the entry is that of another publish with the same key. A
