@@ -13,6 +13,7 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 
 	"github.com/codeferry/codeferry/messages/internal/inbox"
+	"github.com/codeferry/codeferry/messages/internal/leave"
 )
 
 // PublisherOptions configure a [Publisher]. The zero value has the defaults.
@@ -45,11 +46,16 @@ type Publisher struct {
 	answered atomic.Bool
 	// asking is held while a publish asks the server that.
 	asking sync.Mutex
+	// leaver leaves a server at which nothing is stored.
+	leaver *leave.Leaver
 }
 
 // NewPublisher returns a Publisher on a connection made by [Connect], or by nats.Connect
 // with nats.ReconnectBufSize(-1). With any other connection it returns an error. It does not
 // block. The caller closes the connection.
+//
+// A server at which nothing is acknowledged for six seconds, such as a node that is cut off from
+// its cluster, is left for another one of the connection's servers (nats.Conn.ForceReconnect).
 func NewPublisher(nc *nats.Conn, opts PublisherOptions) (*Publisher, error) {
 	if nc.Opts.ReconnectBufSize != -1 {
 		return nil, errors.New("new publisher: the connection buffers messages while it is down, so a failed publish could arrive later; connect with messages.Connect, or with nats.ReconnectBufSize(-1)")
@@ -72,7 +78,7 @@ func NewPublisher(nc *nats.Conn, opts PublisherOptions) (*Publisher, error) {
 	if err != nil {
 		return nil, fmt.Errorf("new publisher: %w", err)
 	}
-	return &Publisher{nc: nc, js: js, opts: opts}, nil
+	return &Publisher{nc: nc, js: js, opts: opts, leaver: leave.New(nc, time.Now, nil)}, nil
 }
 
 // Ack says that the stream has stored a message. The message is then sent, is superseded by
@@ -190,6 +196,7 @@ func (w *pending) Wait(ctx context.Context) (Ack, error) {
 	failed := Ack{ID: w.out.id}
 	select {
 	case ack := <-w.future.Ok():
+		w.p.leaver.Answered()
 		return Ack{ID: w.out.id, Sequence: ack.Sequence, Duplicate: ack.Duplicate}, nil
 	case err := <-w.future.Err():
 		switch {
@@ -224,10 +231,11 @@ func (p *Publisher) publish(ctx context.Context, out outgoing, doubt bool) (Ack,
 	failed := Ack{ID: out.id}
 	var leaderless time.Time
 	for pause := firstPause; ; pause = min(2*pause, longPause) {
-		closed := p.nc.IsClosed() // after the try it would not show whether the message left
+		closed, begun := p.nc.IsClosed(), time.Now() // after the try it would not show whether the message left
 		try, cancelTry := context.WithTimeout(ctx, p.opts.AckWait)
 		ack, err := p.js.PublishMsg(try, out.msg, jetstream.WithRetryAttempts(0)) // this loop retries
 		cancelTry()
+		p.heard(ctx, begun, err)
 		switch {
 		case err == nil:
 			return Ack{ID: out.id, Sequence: ack.Sequence, Duplicate: ack.Duplicate}, nil
@@ -254,6 +262,16 @@ func (p *Publisher) publish(ctx context.Context, out outgoing, doubt bool) (Ack,
 		default:
 			return failed, publishError(out, err)
 		}
+	}
+}
+
+// heard notes the end of a try for the decision to leave the server.
+func (p *Publisher) heard(ctx context.Context, begun time.Time, err error) {
+	switch {
+	case err == nil:
+		p.leaver.Answered()
+	case ctx.Err() == nil && (errors.Is(err, context.DeadlineExceeded) || noStream(err)):
+		p.leaver.Silent(begun)
 	}
 }
 

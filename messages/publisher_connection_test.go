@@ -9,6 +9,7 @@ import (
 
 	"github.com/nats-io/nats.go"
 
+	"github.com/codeferry/codeferry/internal/check"
 	"github.com/codeferry/codeferry/internal/natstest"
 	"github.com/codeferry/codeferry/messages"
 	"github.com/codeferry/codeferry/messages/wire"
@@ -98,6 +99,28 @@ func TestPublishContinuesWhenTheServerIsBack(t *testing.T) {
 	if n := natstest.Stored(t, js); n != 1 {
 		t.Errorf("%d messages are stored, want 1", n)
 	}
+}
+
+// TestPublishLeavesASilentServer: of two servers, the first takes codes and never answers, as a
+// node does that is cut off from its cluster. The publish goes on at the second.
+func TestPublishLeavesASilentServer(t *testing.T) {
+	t.Parallel()
+	silent, well := natstest.Start(t), natstest.Start(t)
+	js := natstest.Provision(t, well.Connect(t), wire.StreamOptions{})
+	if _, err := silent.Connect(t).Subscribe("codeferry.send.>", func(*nats.Msg) {}); err != nil {
+		t.Fatal(err)
+	}
+	nc := silent.Connect(t, func(o *nats.Options) error {
+		o.Servers, o.NoRandomize = []string{silent.ClientURL(), well.ClientURL()}, true
+		return nil
+	})
+	p := newPublisher(t, nc, messages.PublisherOptions{AckWait: time.Second, Timeout: time.Minute})
+	s, m := code()
+	if _, err := p.Publish(t.Context(), s, m); err != nil {
+		t.Errorf("Publish: %v", err)
+	}
+	check.Equal(t, "the server it is at", nc.ConnectedUrl(), well.ClientURL())
+	check.Equal(t, "stored messages", natstest.Stored(t, js), 1)
 }
 
 func TestPublishOnAClosedConnection(t *testing.T) {

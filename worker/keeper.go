@@ -28,8 +28,9 @@ type keeper struct {
 	// unfit is what is wrong in JetStream, and ledger why the ledger can't be written.
 	// They hold nil if all is well.
 	unfit, ledger atomic.Pointer[error]
-	// silent is true if a request to the ledger was not answered.
-	silent atomic.Bool
+	// silent is true if a request to the ledger was not answered, unanswered if the last check
+	// was not.
+	silent, unanswered atomic.Bool
 	// deadLetters is why the last dead letter could not be stored.
 	deadLetters atomic.Pointer[deadLetterTrouble]
 	// outcomes is why the last outcomes could not be stored.
@@ -111,17 +112,21 @@ func newKeeper(o keeperOptions) *keeper {
 // run checks until ctx ends.
 func (k *keeper) run(ctx context.Context) {
 	for {
-		wait := keepEvery
-		if k.state() != nil {
-			wait = keepSoon
-		}
-		k.wait(ctx, wait)
+		k.wait(ctx, k.pause())
 		if ctx.Err() != nil {
 			return
 		}
 		k.look(ctx)
 		sleep(ctx, leastPause)
 	}
+}
+
+// pause returns how long to wait for the next check.
+func (k *keeper) pause() time.Duration {
+	if k.state() != nil || k.unanswered.Load() {
+		return keepSoon
+	}
+	return keepEvery
 }
 
 func (k *keeper) wait(ctx context.Context, d time.Duration) {
@@ -160,10 +165,11 @@ func (k *keeper) look(ctx context.Context) {
 }
 
 // found handles the result of Options.Ensure. An error that the server did not answer
-// changes nothing.
+// changes nothing, but the next check comes soon.
 func (k *keeper) found(err error) {
 	before := *k.unfit.Load()
 	var b blocker
+	k.unanswered.Store(err != nil && !errors.As(err, &b))
 	switch {
 	case err == nil && before != nil:
 		k.unfit.Store(new(error))

@@ -63,18 +63,21 @@ func TestKeeperOfUnfitSettings(t *testing.T) {
 		ensure        error
 		wrong, holds  bool
 		changes, said int
+		next          time.Duration
 	}{
-		{"all is well", nil, false, false, 0, 0},
-		{"the server does not answer", errors.New("timeout"), false, false, 0, 0},
-		{"what blocks", unfitness{true}, true, true, 1, 1},
-		{"it goes on", unfitness{true}, true, true, 1, 1},
-		{"no answer meanwhile", errors.New("timeout"), true, true, 1, 1},
-		{"well again", nil, false, false, 2, 2},
-		{"well", nil, false, false, 2, 2},
-		{"what does not block, within a minute", unfitness{}, true, false, 3, 3},
+		{"all is well", nil, false, false, 0, 0, keepEvery},
+		{"the server does not answer", errors.New("timeout"), false, false, 0, 0, keepSoon},
+		{"it answers again", nil, false, false, 0, 0, keepEvery},
+		{"what blocks", unfitness{true}, true, true, 1, 1, keepSoon},
+		{"it goes on", unfitness{true}, true, true, 1, 1, keepSoon},
+		{"no answer meanwhile", errors.New("timeout"), true, true, 1, 1, keepSoon},
+		{"well again", nil, false, false, 2, 2, keepEvery},
+		{"well", nil, false, false, 2, 2, keepEvery},
+		{"what does not block, within a minute", unfitness{}, true, false, 3, 3, keepSoon},
 	} {
 		k.ensure = step.ensure
 		k.look(t.Context())
+		check.Equal(t, step.name+": the next check comes after", k.pause(), step.next)
 		check.Equal(t, step.name+": wrong", k.state() != nil, step.wrong)
 		check.Equal(t, step.name+": holds", k.holds() != nil, step.holds)
 		check.Equal(t, step.name+": changes", k.changes, step.changes)

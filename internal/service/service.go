@@ -217,7 +217,7 @@ func (s *running) newWorker(c *config.Config) (*worker.Worker, error) {
 		Metrics:   s.metrics,
 		Log:       s.log,
 		Now:       s.now,
-		Ensure:    keeper.Ensure,
+		Ensure:    broker.LeaveSilent(s.nc, s.log, keeper.Ensure),
 	})
 }
 

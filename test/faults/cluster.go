@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 	"strings"
 
+	"github.com/codeferry/codeferry/internal/fakes/relay"
 	"github.com/codeferry/codeferry/internal/freeport"
 )
 
@@ -18,6 +19,8 @@ type cluster struct {
 	// addrs are the servers' hosts and ports, url is the plan's URL for all of them.
 	addrs []string
 	url   string
+	// routes[i][j] relays node i's route to node j. Empty if no node is cut off.
+	routes [][]*relay.Relay
 }
 
 // urlOf is the URL of servers at addresses, for a user; an empty user is left out.
@@ -36,10 +39,8 @@ func newCluster(p Plan, dir string, log io.Writer) (*cluster, error) {
 		return nil, err
 	}
 	c := &cluster{}
-	routes := make([]string, n)
 	for i := range n {
-		c.addrs = append(c.addrs, fmt.Sprintf("127.0.0.1:%d", ports[i]))
-		routes[i] = fmt.Sprintf("nats-route://127.0.0.1:%d", ports[n+i])
+		c.addrs = append(c.addrs, freeport.Addr(ports[i]))
 	}
 	if p.Broker == Embedded {
 		c.url = urlOf("", "", c.addrs)
@@ -53,8 +54,16 @@ func newCluster(p Plan, dir string, log io.Writer) (*cluster, error) {
 	for i := range n {
 		name := filepath.Join(dir, fmt.Sprintf("n%d", i))
 		config := fmt.Sprintf("server_name: n%d\nlisten: %q\njetstream {store_dir: %q%s}\n", i, c.addrs[i], name, limit)
-		if n > 1 { // no_advertise: otherwise a worker would learn addresses that bypass its relay
-			config += fmt.Sprintf("cluster {name: faults, listen: \"127.0.0.1:%d\", no_advertise: true, routes: [%s]}\n", ports[n+i], strings.Join(routes, ", "))
+		if n > 1 {
+			routes, err := c.openRoutes(p, i, ports[n:])
+			if err != nil {
+				c.kill()
+				return nil, err
+			}
+			// no_advertise: otherwise a worker would learn addresses that bypass its relay.
+			// advertise: at the one that the nodes tell each other, nobody answers, so they
+			// have no routes beside these.
+			config += fmt.Sprintf("cluster {name: faults, listen: %q, no_advertise: true, advertise: \"127.0.0.1:1\", routes: [%s]}\n", freeport.Addr(ports[n+i]), strings.Join(routes, ", "))
 		}
 		c.configs = append(c.configs, config)
 		c.servers = append(c.servers, &process{role: "nats", args: []string{name + ".conf"}, log: log})
@@ -69,6 +78,34 @@ func newCluster(p Plan, dir string, log io.Writer) (*cluster, error) {
 		}
 	}
 	return c, nil
+}
+
+// openRoutes returns the URLs of a node's routes to the others, which listen for routes at ports.
+func (c *cluster) openRoutes(p Plan, node int, ports []int) (urls []string, err error) {
+	relays := make([]*relay.Relay, len(ports))
+	c.routes = append(c.routes, relays)
+	for i, port := range ports {
+		to := freeport.Addr(port)
+		if p.Times[NodeCut] > 0 && i != node {
+			if relays[i], err = relay.New(to); err != nil {
+				return nil, err
+			}
+			to = relays[i].Addr()
+		}
+		urls = append(urls, "nats-route://"+to)
+	}
+	return urls, nil
+}
+
+// setRoutes sets all routes from and to a node.
+func (c *cluster) setRoutes(node int, s relay.State) {
+	for from, relays := range c.routes {
+		for to, r := range relays {
+			if r != nil && (from == node || to == node) {
+				r.Set(s)
+			}
+		}
+	}
 }
 
 // configure writes the servers' configurations, with the workers' password.
@@ -96,5 +133,12 @@ func (c *cluster) admit(password string) error {
 func (c *cluster) kill() {
 	for _, p := range c.servers {
 		p.kill()
+	}
+	for _, relays := range c.routes {
+		for _, r := range relays {
+			if r != nil {
+				r.Close()
+			}
+		}
 	}
 }

@@ -15,6 +15,9 @@ const (
 	// Forgotten makes the network forget a worker's connections to the providers, as a NAT
 	// does when it fails over: they silently pass nothing any more, and new ones work.
 	Forgotten Kind = "forgotten connections"
+	// NodeCut cuts a NATS node off from the other two: its clients stay connected, but
+	// JetStream does not answer there.
+	NodeCut Kind = "NATS node cuts"
 )
 
 // forgottenRecovery is the longest time until a code is sent whose connection was forgotten: a
@@ -22,7 +25,22 @@ const (
 // for a slot.
 const forgottenRecovery = 15 * time.Second
 
+// nodeCut is how long a NATS node is cut off: longer than a worker stays with a node whose
+// JetStream does not answer.
+const nodeCut = 45 * time.Second
+
 var networkFaults = []fault{
+	{
+		kind: NodeCut, doubts: everyWorker, recovers: nodeRecovery,
+		moments: func(p Plan) []moment { return p.longFaults(NodeCut, nodeCut) },
+		fits:    func(p Plan) bool { return p.Broker == R3 }, // the other two have a quorum
+		begin: func(_ context.Context, r *run, _ int, m moment) (func() error, error) {
+			which := m.which % len(r.nats.servers)
+			over := r.diary.begin(time.Now(), NodeCut, "NATS node %d cut off from the others", which)
+			r.nats.setRoutes(which, relay.Held)
+			return func() error { r.nats.setRoutes(which, relay.Open); over(); return nil }, nil
+		},
+	},
 	{
 		kind: WorkerCut, moments: forAckWait(WorkerCut), doubts: 1,
 		fits: func(p Plan) bool { return p.Broker != Embedded }, // its server is in its process

@@ -52,8 +52,9 @@ var processFaults = []fault{
 		},
 	},
 	{
-		kind: NodeStop, moments: nodeStops, doubts: everyWorker, recovers: nodeRecovery,
-		fits: func(p Plan) bool { return p.Broker == R3 }, // the other two have a quorum
+		kind: NodeStop, doubts: everyWorker, recovers: nodeRecovery,
+		moments: func(p Plan) []moment { return p.longFaults(NodeStop, nodeStop) },
+		fits:    func(p Plan) bool { return p.Broker == R3 }, // the other two have a quorum
 		begin: func(ctx context.Context, r *run, _ int, m moment) (func() error, error) {
 			return r.oneOf(ctx, r.nats.servers, m, NodeStop, "stopped", (*process).freeze, goOn)
 		},

@@ -110,11 +110,11 @@ func slows(p Plan) []moment {
 	return all
 }
 
-// nodeStops last longer than a client stays with a silent server.
-func nodeStops(p Plan) []moment {
+// longFaults last for a time that is a large part of the plan.
+func (p Plan) longFaults(k Kind, lasts time.Duration) []moment {
 	far := p.far()
-	far.to = max(far.from+time.Second, far.to-nodeStop)
-	return p.spread(NodeStop, far, nodeStop, time.Second)
+	far.to = max(far.from+time.Second, far.to-lasts)
+	return p.spread(k, far, lasts, time.Second)
 }
 
 // providerFaults go on for the whole of the section.
