@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -280,6 +281,7 @@ func doubtful(err error) bool {
 	var write *net.OpError
 	return errors.As(err, &write) || errors.Is(err, context.DeadlineExceeded) || errors.Is(err, context.Canceled) ||
 		errors.Is(err, nats.ErrTimeout) || errors.Is(err, jetstream.ErrAsyncPublishTimeout) ||
+		isAPIError(err, codeInProcess) ||
 		errors.Is(err, nats.ErrDisconnected) // the connection broke before the answer came
 }
 
@@ -289,11 +291,13 @@ func unsent(err error) bool { return errors.Is(err, nats.ErrReconnectBufExceeded
 // noStream reports whether nobody answers for the subject: there is no stream, or its
 // cluster is electing a leader.
 func noStream(err error) bool {
-	var api *jetstream.APIError
-	if errors.As(err, &api) && api.ErrorCode == codeClusterNotAvailable {
-		return true
-	}
-	return errors.Is(err, jetstream.ErrNoStreamResponse) || errors.Is(err, nats.ErrNoResponders)
+	return isAPIError(err, codeClusterNotAvailable) || errors.Is(err, jetstream.ErrNoStreamResponse) || errors.Is(err, nats.ErrNoResponders)
+}
+
+// isAPIError reports whether the server has answered with one of some error codes.
+func isAPIError(err error, codes ...jetstream.ErrorCode) bool {
+	api, ok := errors.AsType[*jetstream.APIError](err)
+	return ok && slices.Contains(codes, api.ErrorCode)
 }
 
 // doubtError wraps ErrInDoubt.
@@ -309,15 +313,17 @@ const (
 	codeStorageExceeded = 10047
 	// codeClusterNotAvailable: the cluster has no leader.
 	codeClusterNotAvailable = 10008
+	// codeInProcess (JSStreamDuplicateMessageConflict): an earlier try with the same id has
+	// reached the stream's leader, and the other nodes have not stored it yet.
+	codeInProcess = 10158
 )
 
 // publishError wraps the sentinel error of the cause. It names the subject without its key.
 func publishError(out outgoing, err error) error {
-	var api *jetstream.APIError
 	switch {
 	case noStream(err):
 		err = fmt.Errorf("%w (%w)", ErrNoStream, err)
-	case errors.As(err, &api) && (api.ErrorCode == codeStoreFailed || api.ErrorCode == codeInsufficient || api.ErrorCode == codeStorageExceeded):
+	case isAPIError(err, codeStoreFailed, codeInsufficient, codeStorageExceeded):
 		err = fmt.Errorf("%w (%w)", ErrStreamFull, err)
 	case unsent(err), errors.Is(err, nats.ErrConnectionClosed), errors.Is(err, nats.ErrConnectionDraining):
 		err = fmt.Errorf("%w (%w)", ErrNotConnected, err)

@@ -10,6 +10,7 @@ import (
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 
+	"github.com/codeferry/codeferry/internal/check"
 	"github.com/codeferry/codeferry/internal/natstest"
 	"github.com/codeferry/codeferry/messages"
 	"github.com/codeferry/codeferry/messages/wire"
@@ -52,6 +53,31 @@ func TestPublishRepeatsAfterALostAck(t *testing.T) {
 			}
 		})
 	}
+}
+
+// TestPublishWhileATryIsInProcess: a stream with several replicas refuses a repeat while they
+// store the first try. Publish repeats it until the stream acknowledges it.
+func TestPublishWhileATryIsInProcess(t *testing.T) {
+	t.Parallel()
+	nc := natstest.Start(t).Connect(t)
+	answers := []string{
+		`{"error": {"code": 409, "err_code": 10158, "description": "duplicate message id is in process"}, "stream": "CODEFERRY", "seq": 0}`,
+		`{"error": {"code": 409, "err_code": 10158, "description": "duplicate message id is in process"}, "stream": "CODEFERRY", "seq": 0}`,
+		`{"stream": "CODEFERRY", "seq": 7, "duplicate": true}`,
+	}
+	if _, err := nc.Subscribe("codeferry.send.>", func(m *nats.Msg) {
+		_ = m.Respond([]byte(answers[0]))
+		answers = answers[min(1, len(answers)-1):]
+	}); err != nil {
+		t.Fatal(err)
+	}
+	s, m := code()
+	ack, err := newPublisher(t, nc, messages.PublisherOptions{}).Publish(t.Context(), s, m)
+	if err != nil {
+		t.Errorf("Publish: %v", err)
+	}
+	check.Equal(t, "Sequence", ack.Sequence, 7)
+	check.Equal(t, "Duplicate", ack.Duplicate, true)
 }
 
 // TestPublishAgainAfterDoubt: Publish returns the id together with ErrInDoubt. With this id

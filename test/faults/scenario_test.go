@@ -3,6 +3,7 @@ package faults
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"flag"
 	"fmt"
 	"slices"
@@ -14,6 +15,7 @@ import (
 	"github.com/nats-io/nats.go"
 
 	fakealiyun "github.com/codeferry/codeferry/internal/fakes/aliyun"
+	"github.com/codeferry/codeferry/internal/fakes/relay"
 	"github.com/codeferry/codeferry/internal/syncbuf"
 	"github.com/codeferry/codeferry/messages"
 	"github.com/codeferry/codeferry/messages/wire"
@@ -35,8 +37,15 @@ func showLog(t *testing.T, log *syncbuf.Buffer) {
 // scenario starts workers over one nats-server.
 func scenario(t *testing.T, workers int, tune ...string) *run {
 	t.Helper()
+	return scenarioOf(t, Plan{Broker: R1, Workers: workers}, tune...)
+}
+
+// scenarioOf starts the workers and servers of a plan.
+func scenarioOf(t *testing.T, p Plan, tune ...string) *run {
+	t.Helper()
 	var log syncbuf.Buffer
-	r := newRun(Plan{Seed: 1, Broker: R1, Workers: workers, Slots: 16, Messages: 1000}, t.TempDir(), &log)
+	p.Seed, p.Slots, p.Messages = 1, 16, max(p.Messages, 1000)
+	r := newRun(p, t.TempDir(), &log)
 	showLog(t, &log)
 	t.Cleanup(r.end)
 	r.tune = strings.NewReplacer(tune...)
@@ -86,26 +95,37 @@ func arrived(t *testing.T, outcomes func() []messages.Outcome, n int) {
 	}
 }
 
-// flow publishes n codes of a channel at a rate.
+// flow publishes n codes of a channel at a rate, and waits until the stream has stored them.
 func (r *run) flow(ctx context.Context, t *testing.T, c messages.Channel, n, rate int) {
 	t.Helper()
-	p, err := messages.NewPublisher(r.nc, messages.PublisherOptions{})
+	p, err := messages.NewPublisher(r.nc, messages.PublisherOptions{Timeout: time.Minute})
 	if err != nil {
 		t.Error(err)
 		return
 	}
 	tick := time.NewTicker(time.Second / time.Duration(rate))
 	defer tick.Stop()
+	var storing sync.WaitGroup
+	defer storing.Wait()
 	for i := range n {
 		<-tick.C
 		to := fmt.Sprintf("13%09d", i)
 		if c == messages.Email {
 			to = fmt.Sprintf("u%d@example.com", i)
 		}
-		if _, err := p.PublishAsync(messages.Subject{Channel: c, Key: fmt.Sprintf("k%d", i)},
-			&messages.SendCode{ID: fmt.Sprintf("%s-%d", c, i), To: to, Type: messages.SignIn, Payload: messages.Payload{"code": "123456"}}); err != nil && ctx.Err() == nil {
-			t.Error(err)
-		}
+		s := messages.Subject{Channel: c, Key: fmt.Sprintf("k%d", i)}
+		m := &messages.SendCode{ID: fmt.Sprintf("%s-%d", c, i), To: to, Type: messages.SignIn, Payload: messages.Payload{"code": "123456"}}
+		pending, err := p.PublishAsync(s, m)
+		storing.Go(func() {
+			if err == nil {
+				_, err = pending.Wait(ctx)
+			} else if errors.Is(err, messages.ErrNotConnected) {
+				_, err = p.Publish(ctx, s, m)
+			}
+			if err != nil && ctx.Err() == nil {
+				t.Error(err)
+			}
+		})
 	}
 }
 
@@ -161,15 +181,129 @@ func TestRollingRestart(t *testing.T) {
 	if got := r.provider.box.Requests()["QuerySendDetails"]; got > 0 {
 		t.Errorf("%d doubts", got)
 	}
-	slices.SortFunc(sent, time.Time.Compare)
-	gap := time.Duration(0)
-	for i := 1; i < len(sent); i++ {
-		gap = max(gap, sent[i].Sub(sent[i-1]))
-	}
+	gap, _ := longestGap(sent)
 	t.Logf("%d codes over a rolling restart of three workers; the longest gap was %v", len(sent), gap)
 	if gap > time.Second {
 		t.Errorf("the flow stopped for %v", gap)
 	}
+}
+
+// longestGap returns the longest time between two of some times, and when it began.
+func longestGap(all []time.Time) (gap time.Duration, from time.Time) {
+	slices.SortFunc(all, time.Time.Compare)
+	for i := 1; i < len(all); i++ {
+		if d := all[i].Sub(all[i-1]); d > gap {
+			gap, from = d, all[i-1]
+		}
+	}
+	return gap, from
+}
+
+// TestFleet has three NATS nodes and three workers. While 500 codes a second come in, each
+// worker and each node is killed, all of them are rolled, and one node is cut off from the
+// others. No code is lost or sent twice. It logs the longest time in which nothing was sent.
+func TestFleet(t *testing.T) {
+	if !long() {
+		t.Skip("it takes three minutes; CI runs it with -faults.long, and TestCluster of test/deploy is a smaller one")
+	}
+	const rate, between = 500, 3 * time.Second
+	const n = rate * 130 // for longer than the steps take
+	r := scenarioOf(t, Plan{Broker: R3, Workers: 3, Messages: n, Times: Times{NodeCut: 1}})
+	outcomes := r.outcomes(t)
+	began := time.Now()
+	steps := fleetSteps(r)
+	var publishing sync.WaitGroup
+	publishing.Go(func() { r.flow(t.Context(), t, messages.SMS, n, rate) })
+	pausing := func(d time.Duration) {
+		if !pause(t.Context(), d) {
+			t.FailNow()
+		}
+	}
+	var said []string
+	note := func(what string) {
+		said = append(said, fmt.Sprintf("%6.1fs %s", time.Since(began).Seconds(), what))
+	}
+	for _, s := range steps {
+		pausing(between)
+		note(s.what)
+		if err := s.do(); err != nil {
+			t.Fatal(err)
+		}
+		pausing(s.lasts)
+		if err := s.undo(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	publishing.Wait()
+	r.drained(t, 2*time.Minute)
+
+	sms := make(map[string]int)
+	var sent []time.Time
+	for _, m := range r.provider.inbox() {
+		sms[m.To]++
+		sent = append(sent, m.At)
+	}
+	twice := 0
+	for _, times := range sms {
+		if times > 1 {
+			twice++
+		}
+	}
+	dead := 0
+	for _, o := range outcomes() {
+		if o.Status == messages.StatusDead {
+			dead++
+			t.Logf("a dead letter: %+v", o)
+		}
+	}
+	gap, from := longestGap(sent)
+	t.Logf("%d codes stored, %d sent, %d dead letters, %d sent twice; the longest gap was %v, from %.1fs on\n%s",
+		n, len(sms), dead, twice, gap.Round(time.Millisecond), from.Sub(began).Seconds(), strings.Join(said, "\n"))
+	if len(sms)+dead != n {
+		t.Errorf("%d codes were sent and %d became dead letters, of %d", len(sms), dead, n)
+	}
+	if twice > 0 {
+		t.Errorf("%d codes were sent twice", twice)
+	}
+	if gap > nodeRecovery {
+		t.Errorf("nothing was sent for %v", gap)
+	}
+}
+
+// fleetStep is something that happens to a fleet, and its end after a time.
+type fleetStep struct {
+	what     string
+	do, undo func() error
+	lasts    time.Duration
+}
+
+func fleetSteps(r *run) (steps []fleetStep) {
+	const stopGrace = time.Minute
+	kill := func(p *process) func() error {
+		return func() error {
+			if !p.kill() {
+				return fmt.Errorf("the %s does not run", p.role)
+			}
+			return nil
+		}
+	}
+	stop := func(p *process) func() error { return func() error { p.stop(stopGrace); return nil } }
+	for i, w := range r.workers {
+		steps = append(steps, fleetStep{fmt.Sprintf("worker %d killed", i), kill(w), w.start, time.Second})
+	}
+	for i, s := range r.nats.servers {
+		steps = append(steps, fleetStep{fmt.Sprintf("NATS node %d killed", i), kill(s), s.start, time.Second})
+	}
+	for i, w := range r.workers {
+		steps = append(steps, fleetStep{fmt.Sprintf("worker %d restarted", i), stop(w), w.start, 0})
+	}
+	for i, s := range r.nats.servers {
+		steps = append(steps, fleetStep{fmt.Sprintf("NATS node %d restarted", i), stop(s), s.start, 0})
+	}
+	routes := func(s relay.State) func() error {
+		return func() error { r.nats.setRoutes(0, s); return nil }
+	}
+	return append(steps, fleetStep{"NATS node 0 cut off", routes(relay.Held), routes(relay.Open), nodeCut})
 }
 
 // TestOneChannelsTroubleIsItsOwn lets a fifth of the SMS hang until the time-out, and measures
