@@ -4,6 +4,7 @@
 //   node send-code.mjs --channel sms --to +8613012345678 --type SignIn --key user-1 --code 123456
 
 import { randomUUID } from "node:crypto";
+import { setTimeout } from "node:timers/promises";
 import { parseArgs } from "node:util";
 
 import { jetstream, JetStreamApiError } from "@nats-io/jetstream";
@@ -27,7 +28,8 @@ async function publish(nc, subject, message, { publicKey, timeout = 2000 } = {})
     } catch (err) {
       const why = refused(err, subject);
       if (why && !error) throw new Error(`not stored: ${why}`, { cause: err });
-      error = err; // it may be stored
+      error = err; // it may be stored, or be on its way to the replicas
+      await setTimeout(500);
     }
   }
   throw new Error(`in doubt: no acknowledgement after ${TRIES} tries (${error.message}); publish it again with --id ${message.id}`, { cause: error });

@@ -39,7 +39,8 @@ async def publish(nc, subject, message, public_key=None, timeout=2.0):
             why = refused(e, subject)
             if why and not error:
                 raise PublishError(f"not stored: {why}") from e
-            error = e  # it may be stored
+            error = e  # it may be stored, or be on its way to the replicas
+            await asyncio.sleep(0.5)
     raise PublishError(f"in doubt: no acknowledgement after {TRIES} tries ({error}); publish it again with --id {message['id']}") from error
 
 

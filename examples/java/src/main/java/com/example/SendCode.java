@@ -40,7 +40,7 @@ final class SendCode {
    * Nats-Msg-Id if no acknowledgement comes, so the stream stores it once.
    */
   static PublishAck publish(Connection nc, String subject, String id, JsonObject body, Duration timeout)
-      throws IOException, PublishException {
+      throws IOException, InterruptedException, PublishException {
     JetStream js = nc.jetStream();
     PublishOptions options = PublishOptions.builder().messageId(id).streamTimeout(timeout).build();
     byte[] data = body.toString().getBytes(StandardCharsets.UTF_8);
@@ -53,7 +53,8 @@ final class SendCode {
         if (why != null && error == null) {
           throw new PublishException("not stored: " + why, e);
         }
-        error = e; // it may be stored
+        error = e; // it may be stored, or be on its way to the replicas
+        Thread.sleep(500);
       }
     }
     throw new PublishException("in doubt: no acknowledgement after " + TRIES + " tries (" + error.getMessage()
