@@ -12,6 +12,7 @@ import (
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 
+	"github.com/codeferry/codeferry/messages/internal/leave"
 	"github.com/codeferry/codeferry/messages/internal/protocol"
 )
 
@@ -57,19 +58,25 @@ type OutcomesOptions struct {
 // could not begin (a *[FieldError] if an option is wrong), or if the connection was closed
 // ([ErrNotConnected]). After any other failure it tries again: if the connection was lost,
 // or if the consumer or the stream was deleted. A Durable that was deleted is created again,
-// and repeats the outcomes of the last two minutes.
+// and repeats the outcomes of the last two minutes. A server at which JetStream does not answer
+// for six seconds is left for another one.
 func SubscribeOutcomes(ctx context.Context, nc *nats.Conn, o OutcomesOptions, f func(context.Context, Outcome) error) error {
 	s, err := newSubscription(nc, o, f)
 	if err != nil {
 		return err
 	}
-	consumer, err := s.open(ctx)
+	leaver := leave.New(nc, time.Now, nil)
 	for pause := firstPause; ; {
+		begun := time.Now()
+		consumer, err := s.open(ctx)
 		if err == nil {
+			leaver.Answered()
 			pause = firstPause
 			err = s.receive(ctx, consumer)
 		} else if s.next == 0 && ctx.Err() == nil { // it could not begin
 			return s.wrap(err)
+		} else if noAnswer(err) {
+			leaver.Silent(begun)
 		}
 		if ctx.Err() != nil {
 			return nil //nolint:nilerr // ctx has ended, as the caller wanted
@@ -84,7 +91,6 @@ func SubscribeOutcomes(ctx context.Context, nc *nats.Conn, o OutcomesOptions, f 
 		case <-time.After(pause):
 		}
 		pause = min(2*pause, reopenPause)
-		consumer, err = s.open(ctx)
 	}
 }
 
@@ -199,7 +205,7 @@ func (s *subscription) open(ctx context.Context) (jetstream.Consumer, error) {
 	switch {
 	case errors.Is(err, jetstream.ErrStreamNotFound):
 		return nil, fmt.Errorf("the stream %s does not exist; create it with `codeferry provision`, or start a worker: %w", protocol.OutcomesStream, err)
-	case errors.Is(err, context.DeadlineExceeded), errors.Is(err, nats.ErrTimeout):
+	case noAnswer(err):
 		return nil, fmt.Errorf("JetStream does not answer; if it answers other users, this user lacks a permission: %w", err)
 	case err != nil:
 		return nil, err
@@ -210,6 +216,11 @@ func (s *subscription) open(ctx context.Context) (jetstream.Consumer, error) {
 		s.lastAt = info.TimeStamp
 	}
 	return consumer, nil
+}
+
+// noAnswer reports whether JetStream did not answer, or answered that it is not available.
+func noAnswer(err error) bool {
+	return errors.Is(err, context.DeadlineExceeded) || errors.Is(err, nats.ErrTimeout) || isAPIError(err, codeClusterNotAvailable)
 }
 
 func (s *subscription) consumer(ctx context.Context) (jetstream.Consumer, error) {

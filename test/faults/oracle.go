@@ -12,8 +12,9 @@ import (
 )
 
 // clockSlack is the longest time between a worker's last check of the clock and the provider's
-// clock for the same request, on a busy machine.
-const clockSlack = 250 * time.Millisecond
+// clock for the same request, on a busy machine, without the time in which the machine stood
+// still.
+const clockSlack = time.Second
 
 // record is a message, and everything that is known about it.
 type record struct {
@@ -178,7 +179,7 @@ func (o *oracle) judgeCopies(rep *Report, m *record) {
 func (o *oracle) judgeAttempts(rep *Report, m *record) {
 	late, skewed := false, false
 	for _, a := range m.attempts {
-		if after := a.at.Sub(m.ExpiresAt); !m.ExpiresAt.IsZero() && after >= clockSlack {
+		if after := a.at.Sub(m.ExpiresAt) - o.stalls.within(m.ExpiresAt, a.at); !m.ExpiresAt.IsZero() && after >= clockSlack {
 			// A clock that is behind excuses the time by which it is behind. A clock that is ahead
 			// excuses nothing: by it, the code expired even earlier.
 			if after >= clockSlack+max(0, -o.skews[a.worker]) {

@@ -269,7 +269,7 @@ func TestOracle(t *testing.T) {
 		},
 		"tried after a newer code was accepted": {
 			happens: func(h *happened, add func(*published) *published) {
-				h.accepts(add(sms(1, ofUser, last(1))), 0, 3)
+				h.accepts(add(sms(1, ofUser, last(1))), 0, 4)
 				h.accepts(add(sms(2, ofUser, last(2))), 0, 2)
 			},
 			want: map[string]int{"delivered": 2, "after newer": 1},

@@ -68,6 +68,17 @@ func left(t testing.TB, err error) bool {
 	return e.Left
 }
 
+// leaves makes an exchange whose time is over soon, with twice the time until this machine was
+// fast enough for the request to leave. It returns the last error.
+func leaves(t testing.TB, exchange func(soon time.Duration) error) error {
+	t.Helper()
+	for soon := 100 * time.Millisecond; ; soon *= 2 {
+		if err := exchange(soon); left(t, err) || soon > 10*time.Second {
+			return err
+		}
+	}
+}
+
 // counted returns a server that counts its connections.
 func counted(t testing.TB, h http.HandlerFunc) (*httptest.Server, *atomic.Int32) {
 	n := new(atomic.Int32)
@@ -90,8 +101,8 @@ func echo(w http.ResponseWriter, r *http.Request) {
 
 func TestContextEndsTheExchange(t *testing.T) {
 	t.Parallel()
-	gone := make(chan struct{}, 3)
-	there := make(chan struct{}, 3)
+	gone := make(chan struct{}, 100)
+	there := make(chan struct{}, 100)
 	srv := faulty.Raw(t, func(c *faulty.Conn) {
 		c.ReadRequest()
 		there <- struct{}{}
@@ -111,9 +122,12 @@ func TestContextEndsTheExchange(t *testing.T) {
 		<-gone
 	})
 	t.Run("too late", func(t *testing.T) {
-		ctx, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
-		defer cancel()
-		_, _, err := ask(ctx, direct(Options{}), post(t, srv.Endpoint, "a"))
+		err := leaves(t, func(soon time.Duration) error {
+			ctx, cancel := context.WithTimeout(t.Context(), soon)
+			defer cancel()
+			_, _, err := ask(ctx, direct(Options{}), post(t, srv.Endpoint, "a"))
+			return err
+		})
 		var netErr net.Error
 		if !left(t, err) || !errors.As(err, &netErr) || !netErr.Timeout() {
 			t.Errorf("got error %v, want a time-out, for a request that has left", err)
@@ -121,9 +135,12 @@ func TestContextEndsTheExchange(t *testing.T) {
 		<-gone
 	})
 	t.Run("past its deadline", func(t *testing.T) {
-		r := post(t, srv.Endpoint, "a")
-		r.Deadline = time.Now().Add(100 * time.Millisecond)
-		_, _, err := ask(t.Context(), direct(Options{}), r)
+		err := leaves(t, func(soon time.Duration) error {
+			r := post(t, srv.Endpoint, "a")
+			r.Deadline = time.Now().Add(soon)
+			_, _, err := ask(t.Context(), direct(Options{}), r)
+			return err
+		})
 		var netErr net.Error
 		if !left(t, err) || !errors.As(err, &netErr) || !netErr.Timeout() {
 			t.Errorf("got error %v, want a time-out, for a request that has left", err)
