@@ -120,10 +120,11 @@ func get(t *testing.T, url string) string {
 // freeAddrs returns addresses with free ports.
 func freeAddrs(t *testing.T, n int) []string {
 	t.Helper()
-	ports, err := freeport.Ports(n)
+	ports, release, err := freeport.Ports(n)
 	if err != nil {
 		t.Fatal(err)
 	}
+	t.Cleanup(release)
 	addrs := make([]string, n)
 	for i, port := range ports {
 		addrs[i] = freeport.Addr(port)

@@ -18,6 +18,8 @@ type cluster struct {
 	// addrs are the servers' hosts and ports, url is the plan's URL for all of them.
 	addrs []string
 	url   string
+	// release gives back their ports.
+	release func()
 }
 
 // urlOf is the URL of servers at addresses, for a user; an empty user is left out.
@@ -31,11 +33,11 @@ func urlOf(user, password string, addrs []string) string {
 
 func newCluster(p Plan, dir string, log io.Writer) (*cluster, error) {
 	n := map[Broker]int{R1: 1, R3: 3, Embedded: 1}[p.Broker]
-	ports, err := freeport.Ports(2 * n)
+	ports, release, err := freeport.Ports(2 * n)
 	if err != nil {
 		return nil, err
 	}
-	c := &cluster{}
+	c := &cluster{release: release}
 	routes := make([]string, n)
 	for i := range n {
 		c.addrs = append(c.addrs, fmt.Sprintf("127.0.0.1:%d", ports[i]))
@@ -60,6 +62,7 @@ func newCluster(p Plan, dir string, log io.Writer) (*cluster, error) {
 		c.servers = append(c.servers, &process{role: "nats", args: []string{name + ".conf"}, log: log})
 	}
 	if err := c.configure(firstPassword); err != nil {
+		release()
 		return nil, err
 	}
 	for _, s := range c.servers {
@@ -93,8 +96,10 @@ func (c *cluster) admit(password string) error {
 	return nil
 }
 
+// kill ends the servers, and gives back their ports.
 func (c *cluster) kill() {
 	for _, p := range c.servers {
 		p.kill()
 	}
+	c.release()
 }
