@@ -74,11 +74,17 @@ func newCluster(p Plan, dir string, log io.Writer) (*cluster, error) {
 	return c, nil
 }
 
-// configure writes the servers' configurations, with the workers' password.
+// configure writes the servers' configurations, with the workers' password. A server may be
+// starting, so each file changes at once.
 func (c *cluster) configure(password string) error {
 	for i, s := range c.servers {
 		users := fmt.Sprintf("authorization {users: [{user: %q, password: %q}, {user: %q, password: %q}]}\n", planUser, planPassword, workerUser, password)
-		if err := os.WriteFile(s.args[0], []byte(c.configs[i]+users), 0o600); err != nil {
+		fresh := s.args[0] + ".new"
+		err := os.WriteFile(fresh, []byte(c.configs[i]+users), 0o600)
+		if err == nil {
+			err = os.Rename(fresh, s.args[0])
+		}
+		if err != nil {
 			return fmt.Errorf("configure a nats-server: %w", err)
 		}
 	}

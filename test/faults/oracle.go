@@ -21,8 +21,9 @@ type record struct {
 	// accepted holds the times at which the provider accepted it, attempts its requests.
 	accepted []time.Time
 	attempts []attempt
-	// dead says that it has a dead letter, doubted that it was reported as in doubt.
-	dead, doubted bool
+	// dead says that it has a dead letter, doubted that it was reported as in doubt. resent
+	// says that an outcome says that it was sent again after a doubt.
+	dead, doubted, resent bool
 	// namesakes are the other messages with the same id.
 	namesakes []*record
 }
@@ -45,6 +46,8 @@ type oracle struct {
 	givenUp map[uint64]bool
 	// unsettled says that some messages were not settled at the end.
 	unsettled bool
+	// losses are what the workers' logs say about lost outcomes.
+	losses *losses
 }
 
 // report lets the workers finish, and judges the plan.
@@ -68,7 +71,7 @@ func (r *run) report(ctx context.Context) (*Report, error) {
 	o := &oracle{
 		plan: r.plan, began: r.began, skews: r.plan.skews(), diary: &r.diary, stalls: &r.stalls,
 		stream: r.streams.last(), bySubject: make(map[string][]*record),
-		givenUp: givenUp, unsettled: r.unsettled != nil,
+		givenUp: givenUp, unsettled: r.unsettled != nil, losses: &r.losses,
 	}
 	o.gather(r.published, r.provider.inbox(), r.provider.made(), s)
 	report := o.judge()
@@ -106,15 +109,23 @@ func (o *oracle) gather(all []*published, inbox []fakealiyun.Message, attempts [
 			rec.dead = rec.dead || d.CreatedAt != nil && d.CreatedAt.Equal(rec.CreatedAt)
 		}
 	}
-	for _, d := range s.doubts {
-		subject := messages.Subject{App: d.App, Channel: d.Channel, Type: d.Type, Key: d.Key}
-		for _, rec := range o.bySubject[subject.String()] {
-			rec.doubted = rec.doubted || d.ID == rec.ID && !d.StoredAt.Before(rec.begun.Add(-clockSlack)) && !d.StoredAt.After(rec.ended.Add(clockSlack))
-		}
-	}
+	o.outcomes(s.doubts, func(rec *record) { rec.doubted = true })
+	o.outcomes(s.resent, func(rec *record) { rec.resent = true })
 	for _, rec := range o.records {
 		slices.SortFunc(rec.accepted, time.Time.Compare)
 		rec.namesakes = byID[rec.ID]
+	}
+}
+
+// outcomes calls f with the message of each outcome.
+func (o *oracle) outcomes(all []messages.Outcome, f func(*record)) {
+	for _, d := range all {
+		subject := messages.Subject{App: d.App, Channel: d.Channel, Type: d.Type, Key: d.Key}
+		for _, rec := range o.bySubject[subject.String()] {
+			if d.ID == rec.ID && !d.StoredAt.Before(rec.begun.Add(-clockSlack)) && !d.StoredAt.After(rec.ended.Add(clockSlack)) {
+				f(rec)
+			}
+		}
 	}
 }
 
@@ -169,7 +180,9 @@ func (o *oracle) judgeCopies(rep *Report, m *record) {
 		return
 	}
 	rep.TwiceMail = append(rep.TwiceMail, text)
-	if !m.doubted {
+	// If NATS is away for too long, the doubt's own outcome is lost. Then the log says so, and
+	// the outcome of the second send still tells it.
+	if !m.doubted && !(m.resent && o.losses.said(m.ID)) {
 		rep.Unreported = append(rep.Unreported, text)
 	}
 }

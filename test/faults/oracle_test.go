@@ -63,6 +63,7 @@ type happened struct {
 	stories   stories
 	faults    []*event
 	stalls    []span
+	losses    losses
 	unsettled bool
 	givenUp   map[uint64]bool
 }
@@ -89,10 +90,18 @@ func (h *happened) dies(m *published) {
 	h.stories.dead = append(h.stories.dead, messages.DeadLetter{ID: m.ID, Subject: m.subject.String(), CreatedAt: &created})
 }
 
-func (h *happened) isDoubted(m *published) {
-	h.stories.doubts = append(h.stories.doubts, messages.Outcome{
-		ID: m.ID, App: m.subject.App, Channel: m.subject.Channel, Type: m.Type, Key: m.subject.Key, StoredAt: m.ended,
-	})
+func (h *happened) isDoubted(m *published) { h.stories.doubts = append(h.stories.doubts, outcomeOf(m)) }
+
+// isResent reports that a message was sent again after a doubt.
+func (h *happened) isResent(m *published) { h.stories.resent = append(h.stories.resent, outcomeOf(m)) }
+
+// losesAnOutcome lets a worker's log say that an outcome of the message may be lost.
+func (h *happened) losesAnOutcome(m *published) {
+	h.losses.add([]byte(`{"id":"` + m.ID + `","message":"` + lossLine + `"}`))
+}
+
+func outcomeOf(m *published) messages.Outcome {
+	return messages.Outcome{ID: m.ID, App: m.subject.App, Channel: m.subject.Channel, Type: m.Type, Key: m.subject.Key, StoredAt: m.ended}
 }
 
 // judged returns an oracle's report, and each of its counts that is not 0.
@@ -100,7 +109,7 @@ func (h *happened) judged(skews ...time.Duration) (*Report, map[string]int) {
 	o := &oracle{
 		plan:  Plan{Quiet: 9500 * time.Millisecond, Latency: 3 * time.Second},
 		began: testBegan, skews: append(skews, 0, 0, 0), stream: 1, diary: &diary{events: h.faults}, stalls: &stalls{spans: h.stalls}, bySubject: make(map[string][]*record),
-		givenUp: h.givenUp, unsettled: h.unsettled,
+		givenUp: h.givenUp, unsettled: h.unsettled, losses: &h.losses,
 	}
 	o.gather(h.published, h.inbox, h.attempts, h.stories)
 	r := o.judge()
@@ -221,6 +230,34 @@ func TestOracle(t *testing.T) {
 				h.accepts(m, 0, 1)
 				h.accepts(m, 1, 5)
 				h.isDoubted(m)
+			},
+			want: map[string]int{"delivered": 1, "twice mail": 1},
+		},
+		"a mail accepted twice, and only the second send tells it": {
+			happens: func(h *happened, add func(*published) *published) {
+				m := add(sms(1, byMail, last(1)))
+				h.accepts(m, 0, 1)
+				h.accepts(m, 1, 5)
+				h.isResent(m)
+			},
+			want: map[string]int{"delivered": 1, "twice mail": 1, "unreported": 1},
+		},
+		"a mail accepted twice, and the log tells that the doubt's outcome is lost": {
+			happens: func(h *happened, add func(*published) *published) {
+				m := add(sms(1, byMail, last(1)))
+				h.accepts(m, 0, 1)
+				h.accepts(m, 1, 5)
+				h.losesAnOutcome(m)
+			},
+			want: map[string]int{"delivered": 1, "twice mail": 1, "unreported": 1},
+		},
+		"a mail accepted twice, the doubt's outcome is lost, and the second send tells it": {
+			happens: func(h *happened, add func(*published) *published) {
+				m := add(sms(1, byMail, last(1)))
+				h.accepts(m, 0, 1)
+				h.accepts(m, 1, 5)
+				h.losesAnOutcome(m)
+				h.isResent(m)
 			},
 			want: map[string]int{"delivered": 1, "twice mail": 1},
 		},

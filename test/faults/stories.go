@@ -17,8 +17,10 @@ import (
 
 // stories is what the workers report about the messages.
 type stories struct {
-	dead   []messages.DeadLetter
-	doubts []messages.Outcome
+	dead []messages.DeadLetter
+	// doubts are the outcomes of doubts. resent are those of messages that were sent again
+	// after a doubt, and say so.
+	doubts, resent []messages.Outcome
 }
 
 // add adds a dead letter or an outcome.
@@ -31,9 +33,11 @@ func (s *stories) add(stream string, data []byte) error {
 	}
 	var o messages.Outcome
 	err := json.Unmarshal(data, &o)
-	// The outcome of a mail that was sent again tells it, too.
-	if o.Status == messages.StatusUnknown || o.Status == messages.StatusSent && strings.HasPrefix(o.Detail, "it may arrive twice") {
+	switch {
+	case o.Status == messages.StatusUnknown:
 		s.doubts = append(s.doubts, o)
+	case o.Status == messages.StatusSent && strings.HasPrefix(o.Detail, "it may arrive twice"):
+		s.resent = append(s.resent, o)
 	}
 	return err
 }
