@@ -12,7 +12,8 @@ import (
 )
 
 // clockSlack is the longest time between a worker's last check of the clock and the provider's
-// clock for the same request, on a busy machine.
+// clock for the same request, on a busy machine. Times in which the machine stood still come in
+// addition.
 const clockSlack = 250 * time.Millisecond
 
 // record is a message, and everything that is known about it.
@@ -191,10 +192,11 @@ func (o *oracle) judgeCopies(rep *Report, m *record) {
 func (o *oracle) judgeAttempts(rep *Report, m *record) {
 	late, skewed := false, false
 	for _, a := range m.attempts {
-		if after := a.at.Sub(m.ExpiresAt); !m.ExpiresAt.IsZero() && after >= clockSlack {
+		slack := o.slack(m.ExpiresAt, a.at)
+		if after := a.at.Sub(m.ExpiresAt); !m.ExpiresAt.IsZero() && after >= slack {
 			// A clock that is behind excuses the time by which it is behind. A clock that is ahead
 			// excuses nothing: by it, the code expired even earlier.
-			if after >= clockSlack+max(0, -o.skews[a.worker]) {
+			if after >= slack+max(0, -o.skews[a.worker]) {
 				late = true
 			} else {
 				skewed = true
@@ -209,13 +211,20 @@ func (o *oracle) judgeAttempts(rep *Report, m *record) {
 	}
 	for _, other := range o.bySubject[m.subject.String()] {
 		if other.newer(m) && len(other.accepted) > 0 && slices.ContainsFunc(m.attempts, func(a attempt) bool {
-			return other.accepted[0].Add(clockSlack).Before(a.at)
+			newer := other.accepted[0]
+			return newer.Add(o.slack(newer, a.at)).Before(a.at)
 		}) {
 			rep.AfterNewer = append(rep.AfterNewer, fmt.Sprintf("%s; the newer code %s was accepted %s",
 				o.tell(rep, m, m.lastSeen()), other.trace().code, since(o.began, other.accepted[0])))
 			break
 		}
 	}
+}
+
+// slack is by how much a request may seem to come after something, because a worker has looked
+// at the clock before, and the provider reads the request later.
+func (o *oracle) slack(something, request time.Time) time.Duration {
+	return clockSlack + o.stalls.within(something, request)
 }
 
 // newer reports whether m is a newer code than other for the same subject.

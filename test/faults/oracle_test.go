@@ -284,6 +284,24 @@ func TestOracle(t *testing.T) {
 			},
 			want: map[string]int{"dead": 1, "late": 1},
 		},
+		"tried when it had expired while the machine stood still": {
+			happens: func(h *happened, add func(*published) *published) {
+				m := add(sms(1, last(1), expires(2)))
+				h.stalls = []span{{at(2.1), at(2.9)}}
+				h.tries(m, 0, 3)
+				h.dies(m)
+			},
+			want: map[string]int{"dead": 1},
+		},
+		"tried after it had expired, and the machine stood still before": {
+			happens: func(h *happened, add func(*published) *published) {
+				m := add(sms(1, last(1), expires(2)))
+				h.stalls = []span{{at(1), at(2)}}
+				h.tries(m, 0, 3)
+				h.dies(m)
+			},
+			want: map[string]int{"dead": 1, "late": 1},
+		},
 		"sent by a worker whose clock is behind": {
 			skews:   []time.Duration{0, behind},
 			happens: func(h *happened, add func(*published) *published) { h.accepts(add(sms(1, last(1), expires(2))), 1, 50) },
@@ -310,6 +328,14 @@ func TestOracle(t *testing.T) {
 				h.accepts(add(sms(2, ofUser, last(2))), 0, 2)
 			},
 			want: map[string]int{"delivered": 2, "after newer": 1},
+		},
+		"tried after a newer code was accepted, while the machine stood still": {
+			happens: func(h *happened, add func(*published) *published) {
+				h.stalls = []span{{at(2.1), at(3)}}
+				h.accepts(add(sms(1, ofUser, last(1))), 0, 3)
+				h.accepts(add(sms(2, ofUser, last(2))), 0, 2)
+			},
+			want: map[string]int{"delivered": 2},
 		},
 		"tried after an older code was accepted, of a stream that had counted further": {
 			happens: func(h *happened, add func(*published) *published) {
