@@ -37,8 +37,10 @@ type oracle struct {
 	diary *diary
 	// stalls are the times in which the machine stood still.
 	stalls *stalls
-	// stream is the incarnation that existed at the end.
+	// stream is the incarnation that existed at the end, and first its first sequence if a
+	// stream was deleted before; otherwise it is 0.
 	stream    int
+	first     uint64
 	records   []*record
 	bySubject map[string][]*record
 	// strange are accepted messages that nobody published.
@@ -67,11 +69,15 @@ func (r *run) report(ctx context.Context) (*Report, error) {
 	if err != nil {
 		return nil, err
 	}
+	first, err := r.firstSequence(ctx)
+	if err != nil {
+		return nil, err
+	}
 	r.stopWorkers()
 	ended := time.Now()
 	o := &oracle{
 		plan: r.plan, began: r.began, skews: r.plan.skews(), diary: &r.diary, stalls: &r.stalls,
-		stream: r.streams.last(), bySubject: make(map[string][]*record),
+		stream: r.streams.last(), first: first, bySubject: make(map[string][]*record),
 		givenUp: givenUp, unsettled: r.unsettled != nil, losses: &r.losses,
 	}
 	o.gather(r.published, r.provider.inbox(), r.provider.made(), s)
@@ -159,7 +165,7 @@ func (o *oracle) judgeFate(rep *Report, m *record) {
 		rep.Dead++
 	case slices.ContainsFunc(o.bySubject[m.subject.String()], func(other *record) bool { return other.newer(m) }):
 		rep.Superseded++
-	case m.place.incarnation != o.stream:
+	case m.place.incarnation != o.stream, m.place.sequence < o.first:
 		rep.Gone++
 	case m.place.sure && o.givenUp[m.place.sequence]:
 		rep.GivenUp++

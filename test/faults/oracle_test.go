@@ -64,6 +64,7 @@ type happened struct {
 	faults    []*event
 	stalls    []span
 	losses    losses
+	first     uint64
 	unsettled bool
 	givenUp   map[uint64]bool
 }
@@ -108,7 +109,7 @@ func outcomeOf(m *published) messages.Outcome {
 func (h *happened) judged(skews ...time.Duration) (*Report, map[string]int) {
 	o := &oracle{
 		plan:  Plan{Quiet: 9500 * time.Millisecond, Latency: 3 * time.Second},
-		began: testBegan, skews: append(skews, 0, 0, 0), stream: 1, diary: &diary{events: h.faults}, stalls: &stalls{spans: h.stalls}, bySubject: make(map[string][]*record),
+		began: testBegan, skews: append(skews, 0, 0, 0), stream: 1, first: h.first, diary: &diary{events: h.faults}, stalls: &stalls{spans: h.stalls}, bySubject: make(map[string][]*record),
 		givenUp: h.givenUp, unsettled: h.unsettled, losses: &h.losses,
 	}
 	o.gather(h.published, h.inbox, h.attempts, h.stories)
@@ -133,6 +134,14 @@ func TestOracle(t *testing.T) {
 		"accepted once": {
 			happens: func(h *happened, add func(*published) *published) { h.accepts(add(sms(1, last(1))), 0, 1) },
 			want:    map[string]int{"delivered": 1},
+		},
+		"the leader of a deleted stream did not know": {
+			happens: func(h *happened, add func(*published) *published) {
+				h.first = 10
+				add(sms(1, last(9)))
+				add(sms(2, last(10)))
+			},
+			want: map[string]int{"gone": 1, "lost": 1},
 		},
 		"nothing is left of it": {
 			happens: func(h *happened, add func(*published) *published) { h.tries(add(sms(1, last(1))), 0, 1) },

@@ -143,6 +143,23 @@ func (r *run) madeAgain(ctx context.Context) error {
 	return nil
 }
 
+// firstSequence returns the first sequence of the last stream, if the plan has deleted streams.
+// In a cluster, the leader of a deleted stream may not know for a moment, and acknowledge
+// messages for it. Their sequences are lower: a stream that replaces another begins beyond it.
+func (r *run) firstSequence(ctx context.Context) (first uint64, err error) {
+	if r.streams.last() == 0 {
+		return 0, nil
+	}
+	err = within(ctx, time.Minute, "read where the stream begins", func(ctx context.Context) error {
+		s, err := r.js.Stream(ctx, wire.StreamName)
+		if err == nil {
+			first = s.CachedInfo().Config.FirstSeq
+		}
+		return err
+	})
+	return first, err
+}
+
 // givenUp returns the messages, by sequence, that the stream has and no consumer hands out any
 // more, because of an operator's max_deliver. A worker makes a dead letter of each when its
 // code has expired; no plan waits for that.
