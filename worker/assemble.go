@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
 
 	"github.com/codeferry/codeferry/messages"
 	"github.com/codeferry/codeferry/messages/wire"
@@ -43,8 +44,8 @@ func (w *Worker) newPool(c messages.Channel, s shared) *pool {
 	rules := policy{retry: o.Config.Worker.Retry, spread: spread{o.Random}}
 	ways := routes{channel: c, connectors: w.connectors}
 	report := (&reporter{
-		channel: c, publisher: s.outcomes, js: w.js, now: o.Now, log: log,
-		messages: m.messages, seconds: m.deliverySeconds.WithLabelValues(string(c)), lost: m.outcomesLost,
+		channel: c, publisher: s.outcomes, doubts: doubtOutcomes{publish: w.publishOnce}, now: o.Now, log: log,
+		messages: m.messages, seconds: m.deliverySeconds.WithLabelValues(string(c)), lost: m.outcomesLost, stored: s.keeper.outcomesStored,
 	}).report
 	open := openStage{channel: c, apps: o.Config.Apps, seals: seals}
 
@@ -89,6 +90,12 @@ func (w *Worker) newPool(c messages.Channel, s shared) *pool {
 	p.free.Store(int64(slots))
 	p.waitFor(errStarting)
 	return p
+}
+
+// publishOnce publishes a message, and waits for its confirmation. It does not try again.
+func (w *Worker) publishOnce(ctx context.Context, msg *nats.Msg) error {
+	_, err := w.js.PublishMsg(ctx, msg, jetstream.WithRetryAttempts(0))
+	return err
 }
 
 // routed returns the connectors that any app sends the channel through, and how many

@@ -1,6 +1,10 @@
 package worker
 
-import "github.com/codeferry/codeferry/messages"
+import (
+	"strings"
+
+	"github.com/codeferry/codeferry/messages"
+)
 
 // InFlight returns how many messages belong to this worker: in a slot, waiting for one, or
 // settled but not yet confirmed by the server. It does not block.
@@ -55,7 +59,8 @@ func (w *Worker) OutcomesLost() string {
 // counts the outcome as lost. The server answers such an outcome with an error of the connection
 // alone, which the owner of the connection gets. It does not block.
 func (w *Worker) OutcomeDenied(subject string) {
-	if p := w.outcomes.Load(); p != nil && p.denied(subject) {
+	doubt := strings.HasSuffix(subject, "."+string(messages.StatusUnknown)) // whoever waits for it counts it
+	if p := w.outcomes.Load(); p != nil && (doubt || p.denied(subject)) {
 		w.keeper.Load().outcomesDenied(subject)
 	}
 }

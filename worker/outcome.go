@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"time"
 
-	"github.com/nats-io/nats.go/jetstream"
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/rs/zerolog"
 
@@ -18,22 +17,26 @@ import (
 type reporter struct {
 	channel   messages.Channel
 	publisher *outcomePublisher
-	js        jetstream.JetStream
+	doubts    doubtOutcomes
 	now       func() time.Time
 	log       zerolog.Logger
 	messages  *prometheus.CounterVec
 	seconds   prometheus.Observer
-	lost      prometheus.Counter
+	// lost counts the outcomes that could not be stored. stored is called with the subject of
+	// a stored doubt.
+	lost   prometheus.Counter
+	stored func(subject string)
 }
 
-// report reports a verdict, if it has an outcome.
-func (t *reporter) report(d *delivery, v verdict) {
+// report reports a verdict, if it has an outcome. It blocks only for a doubt, until the
+// outcome is stored or can't be; the end of ctx stops its retries.
+func (t *reporter) report(ctx context.Context, d *delivery, v verdict) {
 	status, published := v.status()
 	if !published {
 		return
 	}
 	o := t.outcome(d, v, status)
-	t.publish(o)
+	t.publish(ctx, o)
 	t.messages.WithLabelValues(string(t.channel), string(status), string(v.reason), o.Connector).Inc()
 	if status == messages.StatusSent {
 		t.seconds.Observe(o.At.Sub(d.msg.StoredAt).Seconds())
@@ -98,26 +101,22 @@ func (t *reporter) outcome(d *delivery, v verdict, status messages.Status) messa
 	return o
 }
 
-// doubtTimeout is how long publish tries to store the outcome of a doubt: longer than a
-// cluster takes to elect a leader.
-const doubtTimeout = 10 * time.Second
-
 // publish hands an outcome to the stream, and does not wait for it: a lost outcome is
-// counted, and loses no code. It waits only for a doubt: the outcomes must show a code
-// that may arrive twice, even if this worker dies next.
-func (t *reporter) publish(o messages.Outcome) {
+// counted, and loses no code. It waits only for a doubt.
+func (t *reporter) publish(ctx context.Context, o messages.Outcome) {
 	subject := wire.OutcomeSubject(o.App, o.Channel, o.Status)
 	body, err := json.Marshal(o)
 	switch {
 	case err != nil:
 	case o.Status == messages.StatusUnknown:
-		ctx, cancel := context.WithTimeout(context.Background(), doubtTimeout)
-		defer cancel()
-		_, err = t.js.Publish(ctx, subject, body, jetstream.WithRetryAttempts(int(doubtTimeout/jetstream.DefaultPubRetryWait)))
+		if err = t.doubts.store(ctx, subject, body); err == nil {
+			t.stored(subject)
+		}
 	default:
 		t.publisher.publish(subject, body)
 	}
 	if err != nil {
 		t.lost.Inc()
+		t.log.Warn().Err(wire.Unsent(err)).Str("id", o.ID).Str("status", string(o.Status)).Msg("the outcome may be lost: it is not known that it was stored")
 	}
 }

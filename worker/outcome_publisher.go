@@ -81,8 +81,8 @@ func (p *outcomePublisher) publish(subject string, body []byte) {
 		if reconnects := p.nc.Stats().Reconnects; reconnects != p.reconnects {
 			// Outcomes whose confirmation was not asked for may have been lost with the
 			// old connection.
-			p.lost.Add(float64(p.unconfirmed))
-			p.unconfirmed, p.reconnects = 0, reconnects
+			p.confirmed(false)
+			p.reconnects = reconnects
 		}
 		p.turn++
 		err = p.nc.PublishRequest(subject, p.answer(), body)
@@ -170,12 +170,16 @@ func refusal(msg *nats.Msg, refused json.RawMessage) string {
 	return "the answer can't be read"
 }
 
-// confirmed applies an answer to the outcomes that it covers.
+// confirmed applies an answer to the outcomes that it covers. A refusal, or a missing answer,
+// covers all unconfirmed outcomes: while a stream has no leader, nobody takes the later ones
+// either, and the next confirmation would not show that.
 func (p *outcomePublisher) confirmed(ok bool) {
-	if !ok {
-		p.lost.Add(float64(p.asked))
+	if ok {
+		p.unconfirmed -= p.asked
+	} else {
+		p.lost.Add(float64(p.unconfirmed))
+		p.unconfirmed = 0
 	}
-	p.unconfirmed -= p.asked
 	p.unasked()
 }
 
@@ -189,13 +193,17 @@ func (p *outcomePublisher) unasked() {
 }
 
 // end waits until the stream has the published outcomes, or ctx ends, and stops listening. It
-// counts those that the stream has not confirmed by then.
+// counts those that may be lost: all that are not confirmed, if the connection or the answer is
+// lost.
 func (p *outcomePublisher) end(ctx context.Context) {
 	defer func() { _ = p.sub.Unsubscribe() }() // it fails only if the connection is closed
-	_ = p.nc.FlushWithContext(ctx)             // it fails only if the connection is lost
+	sent := p.nc.FlushWithContext(ctx) == nil
 	p.mu.Lock()
 	if p.overdue != nil {
 		p.overdue.Stop()
+	}
+	if !sent || p.nc.Stats().Reconnects != p.reconnects {
+		p.confirmed(false)
 	}
 	if p.asked == 0 {
 		p.mu.Unlock()
@@ -209,6 +217,8 @@ func (p *outcomePublisher) end(ctx context.Context) {
 	case <-ctx.Done():
 		p.mu.Lock()
 		defer p.mu.Unlock()
-		p.confirmed(false)
+		if p.asked > 0 { // otherwise the answer came just now
+			p.confirmed(false)
+		}
 	}
 }

@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/codeferry/codeferry/internal/check"
 
@@ -69,7 +70,7 @@ func TestOutcomesThatAreNotPermitted(t *testing.T) {
 	if second := <-asked; second.Reply != "" {
 		t.Errorf("two outcomes ask for a confirmation at the same time: %s", second.Reply)
 	}
-	p.end(t.Context())
+	p.end(withDeadline(t))
 	check.Equal(t, "lost at the end", testutil.ToFloat64(lost), 5)
 	if !slices.Equal([]int{p.asked, p.unconfirmed}, []int{0, 1}) {
 		t.Errorf("%d outcomes are asked for and %d are not confirmed, want 0 and 1", p.asked, p.unconfirmed)
@@ -90,18 +91,81 @@ func TestOutcomesWithoutAnAnswer(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	p.publish("outcome.sent", nil)
-	p.late() // too early
+	p.publish("outcome.sent", nil) // asks for a confirmation
+	p.publish("outcome.sent", nil) // nobody takes this one either
+	p.late()                       // too early
 	check.Equal(t, "lost before its time", testutil.ToFloat64(lost), 0)
 	p.mu.Lock()
 	p.askedAt = p.askedAt.Add(-confirmTimeout)
 	p.mu.Unlock()
 	p.overdue.Reset(0)
 	check.Equal(t, "why", <-refused, "no answer")
-	check.Equal(t, "lost", testutil.ToFloat64(lost), 1)
+	check.Equal(t, "lost", testutil.ToFloat64(lost), 2)
+	p.publish("outcome.sent", nil)
 	p.publish("outcome.sent", nil)
 	ended, cancel := context.WithCancel(t.Context())
 	cancel()
 	p.end(ended)
-	check.Equal(t, "lost at the end", testutil.ToFloat64(lost), 2)
+	check.Equal(t, "lost at the end", testutil.ToFloat64(lost), 4)
+}
+
+// TestOutcomesOfALostConnection are counted at the end, also if none of them waits for its
+// confirmation.
+func TestOutcomesOfALostConnection(t *testing.T) {
+	t.Parallel()
+	s := natstest.Start(t)
+	reconnected := make(chan struct{}, 1)
+	for name, lose := range map[string]func(nc *nats.Conn) error{
+		"no connection": func(nc *nats.Conn) error {
+			nc.Close()
+			return nil
+		},
+		"another connection": func(nc *nats.Conn) error {
+			defer func() { <-reconnected }()
+			return nc.ForceReconnect()
+		},
+		"the same connection": (*nats.Conn).Flush,
+	} {
+		nc := s.Connect(t, nats.ReconnectHandler(func(*nats.Conn) { reconnected <- struct{}{} }))
+		stream := s.Connect(t)
+		asked := make(chan *nats.Msg, 1)
+		sub, err := stream.Subscribe("outcome.*", func(m *nats.Msg) {
+			if m.Reply != "" {
+				asked <- m
+			}
+		})
+		if err == nil {
+			err = stream.Flush()
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		lost := prometheus.NewCounter(prometheus.CounterOpts{Name: "lost_total", Help: "Lost."})
+		stored := make(chan string, 1)
+		p, err := newOutcomePublisher(nc, lost, func(why string) { t.Errorf("%s: refused: %s", name, why) }, func(subject string) { stored <- subject })
+		if err != nil {
+			t.Fatal(err)
+		}
+		p.publish("outcome.sent", nil)  // asks for a confirmation
+		p.publish("outcome.other", nil) // asks for none
+		if err := (<-asked).Respond([]byte(`{"stream":"S","seq":1}`)); err != nil {
+			t.Fatal(err)
+		}
+		check.Equal(t, name+": stored", <-stored, "outcome.sent")
+		if err := lose(nc); err != nil {
+			t.Fatal(err)
+		}
+		p.end(withDeadline(t))
+		check.Equal(t, name+": lost", testutil.ToFloat64(lost) == 1, name != "the same connection")
+		if err := sub.Unsubscribe(); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+// withDeadline returns a context that only stops a test that hangs; a flush needs one.
+func withDeadline(t *testing.T) context.Context {
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	t.Cleanup(cancel)
+	return ctx
 }

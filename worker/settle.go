@@ -26,7 +26,7 @@ type settler struct {
 	ledger      settledEntries
 	deadLetters deadLetterStore
 	// report reports a verdict: outcome, metrics, log.
-	report func(d *delivery, v verdict)
+	report func(ctx context.Context, d *delivery, v verdict)
 	// cleaner deletes the entries of messages that are done.
 	cleaner cleaner
 	// inFlight are the messages that the heartbeat keeps in progress.
@@ -103,7 +103,7 @@ func (s *settler) settle(ctx context.Context, d *delivery, v verdict, done func(
 	}
 	switch v.action {
 	case actSent:
-		s.report(d, v)
+		s.report(ctx, d, v)
 		s.takeOut(ctx, d, v, done)
 		return
 	case actDone:
@@ -111,7 +111,7 @@ func (s *settler) settle(ctx context.Context, d *delivery, v verdict, done func(
 		return
 	case actSuperseded:
 		if s.surelyUnsent(d) {
-			s.report(d, v)
+			s.report(ctx, d, v)
 		}
 		s.takeOut(ctx, d, v, done)
 		return
@@ -123,7 +123,7 @@ func (s *settler) settle(ctx context.Context, d *delivery, v verdict, done func(
 	case actRetry:
 		d.unfilled = v.unfilled
 		if s.write(writing, d, ledger.Retrying) {
-			s.report(d, v)
+			s.report(ctx, d, v)
 			s.nak(d, v.delay)
 		}
 	case actDoubt:
@@ -132,7 +132,7 @@ func (s *settler) settle(ctx context.Context, d *delivery, v verdict, done func(
 			d.suspects, d.doubtFor, d.doubtGrace = v.suspects, 0, v.doubtGrace
 		}
 		d.doubtFor += v.delay
-		s.report(d, v) // even if another worker has taken the message over
+		s.report(ctx, d, v) // even if another worker has taken the message over
 		if s.write(writing, d, ledger.InDoubt) {
 			s.nak(d, v.delay)
 		}
@@ -220,7 +220,7 @@ func (s *settler) deadLetter(ctx context.Context, d *delivery, v verdict) bool {
 		return false
 	}
 	s.troubles.deadLettersStored()
-	s.report(d, v)
+	s.report(ctx, d, v)
 	return true
 }
 
@@ -391,7 +391,7 @@ func (s *settler) afterPanic(ctx context.Context, d *delivery, done func()) {
 		return
 	}
 	s.takeOut(ctx, d, v, func() {})
-	s.report(d, v)
+	s.report(ctx, d, v)
 }
 
 // reap stores a dead letter for a message that no consumer hands out, and deletes the
@@ -404,6 +404,6 @@ func (s *settler) reap(ctx context.Context, d *delivery, v verdict) error {
 	if err := s.remove(ctx, d.place.Sequence); err != nil {
 		return err // its next dead letter is a duplicate of this one
 	}
-	s.report(d, v)
+	s.report(ctx, d, v)
 	return nil
 }

@@ -36,7 +36,7 @@ func newSettling(t testing.TB) *settling {
 	r.settler = &settler{
 		acks: r.acks, deadLetters: r.letters, cleaner: fakeCleaner{r.trace}, inFlight: newInFlight(),
 		ledger: tracedLedger{newLedger(r.bucket, "me"), r.trace},
-		report: func(_ *delivery, v verdict) {
+		report: func(_ context.Context, _ *delivery, v verdict) {
 			if s, told := v.status(); told {
 				r.add("tell %s", s)
 			}

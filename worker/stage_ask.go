@@ -20,7 +20,7 @@ type askStage struct {
 	now    func() time.Time
 	// report reports a doubt, and returns once its outcome is stored: the outcomes must
 	// show a message that may arrive twice, even if this worker dies next.
-	report func(d *delivery, v verdict)
+	report func(ctx context.Context, d *delivery, v verdict)
 }
 
 // maxAskInterval is the longest wait between two questions to a provider.
@@ -50,7 +50,7 @@ func (s askStage) handle(ctx context.Context, d *delivery) (verdict, bool) {
 	// The connectors that are left can't be asked, and may send again.
 	d.inDoubt, d.suspects, d.doubtFor, d.doubtGrace = false, silent, 0, 0
 	if d.lost {
-		s.report(d, verdict{action: actDoubt, detail: lostWorkerDetail + resends(silent)})
+		s.report(ctx, d, verdict{action: actDoubt, detail: lostWorkerDetail + resends(silent)})
 	}
 	if last := d.lastAttempt(); last != nil && s.policy.attemptsUsed(d.history) {
 		return decided(dead(d, messages.ReasonUndeliverable, s.policy.exhausted(last.Code+": "+last.Detail)))

@@ -1,6 +1,7 @@
 package worker
 
 import (
+	"context"
 	"errors"
 	"testing"
 	"time"
@@ -16,7 +17,7 @@ import (
 func asking(tr *trace, all ...*connector) askStage {
 	return askStage{
 		routes: routes{channel: messages.SMS, connectors: named(all...)}, policy: policy{retry: retry, spread: steady}, now: atNoon,
-		report: func(_ *delivery, v verdict) {
+		report: func(_ context.Context, _ *delivery, v verdict) {
 			s, _ := v.status()
 			tr.add("tell %s: %s", s, v.detail)
 		},
@@ -257,7 +258,7 @@ func TestAskAndSendAtOnce(t *testing.T) {
 	d.inDoubt, d.lost = true, true
 	s := asking(new(trace), connect("a", new(fakeSender)))
 	var said *time.Time
-	s.report = func(d *delivery, v verdict) {
+	s.report = func(_ context.Context, d *delivery, v verdict) {
 		said = (&reporter{channel: messages.SMS, now: atNoon}).outcome(d, v, messages.StatusUnknown).RetryAt
 	}
 	_, ok := s.handle(t.Context(), d)

@@ -15,7 +15,7 @@ import (
 func TestWarmupLetsEveryoneThroughOnceItIsPassed(t *testing.T) {
 	for range 200 {
 		var tr warmup
-		ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 		var wg sync.WaitGroup
 		for range 32 {
 			wg.Go(func() {

@@ -143,10 +143,10 @@ func TestAWrongTemplateHoldsUpItsOwn(t *testing.T) {
 	if o := r.next(register); o.Status != messages.StatusRetrying || o.Class != "misconfigured" {
 		t.Fatalf("the first outcome of Register has the status %s and the class %s", o.Status, o.Class)
 	}
-	short := r.mailTo("u@example.org", messages.Register, 2, fmt.Sprintf(`,"expiresAt":%q`, time.Now().Add(3*time.Second).Format(time.RFC3339Nano)))
 	for i := range 20 {
 		r.atOnce("SignIn", "u@example.org", messages.SignIn, i)
 	}
+	short := r.mailTo("u@example.org", messages.Register, 2, fmt.Sprintf(`,"expiresAt":%q`, time.Now().Add(3*time.Second).Format(time.RFC3339Nano)))
 	story := r.story(short)
 	if last := story[len(story)-1]; last.Status != messages.StatusDead || last.Reason != messages.ReasonExpired {
 		t.Errorf("the Register whose code expires: got %s, %s: %s", last.Status, last.Reason, last.Detail)

@@ -120,10 +120,11 @@ func get(t *testing.T, url string) string {
 // freeAddrs returns addresses with free ports.
 func freeAddrs(t *testing.T, n int) []string {
 	t.Helper()
-	ports, err := freeport.Ports(n)
+	ports, release, err := freeport.Ports(n)
 	if err != nil {
 		t.Fatal(err)
 	}
+	t.Cleanup(release)
 	addrs := make([]string, n)
 	for i, port := range ports {
 		addrs[i] = freeport.Addr(port)
@@ -263,7 +264,8 @@ func freezeNode(t *testing.T, workers bool) {
 	if err := <-published; err != nil {
 		t.Errorf("a publish: %v", err)
 	}
-	if workers && !strings.HasPrefix(notReady, "503 nats: ") {
+	// Before, it can be 200 with a lost outcome: of a code that the server took just before it froze.
+	if workers && !strings.Contains(notReady, "503 nats: ") {
 		t.Errorf("/readyz said %q, want 503 with nats", notReady)
 	}
 	t.Logf("codes flow again after %v; /readyz: %q", took, notReady)

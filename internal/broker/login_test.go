@@ -215,10 +215,11 @@ func TestTLS(t *testing.T) {
 // in which the client tries them, an error is that of the one that was there.
 func TestSeveralServers(t *testing.T) {
 	t.Parallel()
-	ports, err := freeport.Ports(2)
+	ports, release, err := freeport.Ports(2)
 	if err != nil {
 		t.Fatal(err)
 	}
+	t.Cleanup(release)
 	dead := "nats://" + freeport.Addr(ports[0])
 	s := natstest.Start(t, func(o *server.Options) { o.Username, o.Password = "u", secret })
 	right, wrong := sender.NewSecret(secret), sender.NewSecret(secret+"x")
@@ -234,10 +235,11 @@ func TestSeveralServers(t *testing.T) {
 // TestTryServers: it finds those that the connection does without.
 func TestTryServers(t *testing.T) {
 	t.Parallel()
-	ports, err := freeport.Ports(1)
+	ports, release, err := freeport.Ports(1)
 	if err != nil {
 		t.Fatal(err)
 	}
+	t.Cleanup(release)
 	dead := "nats://" + freeport.Addr(ports[0])
 	one := natstest.Start(t, func(o *server.Options) { o.Username, o.Password = "u", secret }).ClientURL()
 	two := natstest.Start(t, func(o *server.Options) { o.Username, o.Password = "u", secret+"x" }).ClientURL()

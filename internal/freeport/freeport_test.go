@@ -8,10 +8,11 @@ import (
 )
 
 func TestPorts(t *testing.T) {
-	ports, err := freeport.Ports(20)
+	ports, release, err := freeport.Ports(20)
 	if err != nil {
 		t.Fatal(err)
 	}
+	defer release()
 	seen := make(map[int]bool)
 	for _, port := range ports {
 		if seen[port] {
@@ -27,5 +28,23 @@ func TestPorts(t *testing.T) {
 			continue
 		}
 		_ = l.Close() // there are no connections
+	}
+}
+
+// TestPortsAreReserved: two calls share no port before the release, although nobody listens yet.
+func TestPortsAreReserved(t *testing.T) {
+	seen := make(map[int]bool)
+	for range 4 {
+		ports, release, err := freeport.Ports(200)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer release()
+		for _, port := range ports {
+			if seen[port] {
+				t.Errorf("%d was returned by two calls", port)
+			}
+			seen[port] = true
+		}
 	}
 }

@@ -28,10 +28,11 @@ type Servers struct {
 func StartCluster(t testing.TB, n int, tune ...func(*server.Options)) *Servers {
 	t.Helper()
 	s := &Servers{t: t}
-	ports, err := freeport.Ports(n)
+	ports, release, err := freeport.Ports(n)
 	if err != nil {
 		t.Fatal(err)
 	}
+	t.Cleanup(release)
 	routes := make([]string, n)
 	for i, port := range ports {
 		routes[i] = fmt.Sprintf("nats-route://127.0.0.1:%d", port)

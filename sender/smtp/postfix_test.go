@@ -196,10 +196,11 @@ func postfixDaemons(t testing.TB, postconf string) string {
 
 func freePort(t testing.TB) int {
 	t.Helper()
-	ports, err := freeport.Ports(1)
+	ports, release, err := freeport.Ports(1)
 	if err != nil {
 		t.Fatal(err)
 	}
+	t.Cleanup(release)
 	return ports[0]
 }
 

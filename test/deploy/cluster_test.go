@@ -122,10 +122,11 @@ func startCluster(t *testing.T, provider string) *clusterRig {
 	if out, err := exec.CommandContext(t.Context(), "go", "build", "-o", c.bin, root+"/cmd/codeferry").CombinedOutput(); err != nil {
 		t.Fatalf("build codeferry: %v\n%s", err, out)
 	}
-	ports, err := freeport.Ports(2 * nodes)
+	ports, release, err := freeport.Ports(2 * nodes)
 	if err != nil {
 		t.Fatal(err)
 	}
+	t.Cleanup(release)
 	here := []string{"/run/secrets/", c.dir + "/", "http://sandbox:9090", provider, "listen: 0.0.0.0:8080", "listen: 127.0.0.1:0"}
 	for i := range nodes {
 		here = append(here, fmt.Sprintf("nats-%d:4222", i+1), freeport.Addr(ports[i]), fmt.Sprintf("nats-%d:6222", i+1), freeport.Addr(ports[nodes+i]))

@@ -21,6 +21,8 @@ type cluster struct {
 	url   string
 	// routes[i][j] relays node i's route to node j. Empty if no node is cut off.
 	routes [][]*relay.Relay
+	// release gives back their ports.
+	release func()
 }
 
 // urlOf is the URL of servers at addresses, for a user; an empty user is left out.
@@ -34,11 +36,11 @@ func urlOf(user, password string, addrs []string) string {
 
 func newCluster(p Plan, dir string, log io.Writer) (*cluster, error) {
 	n := map[Broker]int{R1: 1, R3: 3, Embedded: 1}[p.Broker]
-	ports, err := freeport.Ports(2 * n)
+	ports, release, err := freeport.Ports(2 * n)
 	if err != nil {
 		return nil, err
 	}
-	c := &cluster{}
+	c := &cluster{release: release}
 	for i := range n {
 		c.addrs = append(c.addrs, freeport.Addr(ports[i]))
 	}
@@ -69,6 +71,7 @@ func newCluster(p Plan, dir string, log io.Writer) (*cluster, error) {
 		c.servers = append(c.servers, &process{role: "nats", args: []string{name + ".conf"}, log: log})
 	}
 	if err := c.configure(firstPassword); err != nil {
+		c.kill()
 		return nil, err
 	}
 	for _, s := range c.servers {
@@ -108,11 +111,17 @@ func (c *cluster) setRoutes(node int, s relay.State) {
 	}
 }
 
-// configure writes the servers' configurations, with the workers' password.
+// configure writes the servers' configurations, with the workers' password. A server may be
+// starting, so each file changes at once.
 func (c *cluster) configure(password string) error {
 	for i, s := range c.servers {
 		users := fmt.Sprintf("authorization {users: [{user: %q, password: %q}, {user: %q, password: %q}]}\n", planUser, planPassword, workerUser, password)
-		if err := os.WriteFile(s.args[0], []byte(c.configs[i]+users), 0o600); err != nil {
+		fresh := s.args[0] + ".new"
+		err := os.WriteFile(fresh, []byte(c.configs[i]+users), 0o600)
+		if err == nil {
+			err = os.Rename(fresh, s.args[0])
+		}
+		if err != nil {
 			return fmt.Errorf("configure a nats-server: %w", err)
 		}
 	}
@@ -130,6 +139,7 @@ func (c *cluster) admit(password string) error {
 	return nil
 }
 
+// kill ends the servers, and gives back their ports.
 func (c *cluster) kill() {
 	for _, p := range c.servers {
 		p.kill()
@@ -141,4 +151,5 @@ func (c *cluster) kill() {
 			}
 		}
 	}
+	c.release()
 }

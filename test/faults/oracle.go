@@ -12,8 +12,8 @@ import (
 )
 
 // clockSlack is the longest time between a worker's last check of the clock and the provider's
-// clock for the same request, on a busy machine, without the time in which the machine stood
-// still.
+// clock for the same request, on a busy machine. Times in which the machine stood still come in
+// addition.
 const clockSlack = time.Second
 
 // record is a message, and everything that is known about it.
@@ -22,8 +22,9 @@ type record struct {
 	// accepted holds the times at which the provider accepted it, attempts its requests.
 	accepted []time.Time
 	attempts []attempt
-	// dead says that it has a dead letter, doubted that it was reported as in doubt.
-	dead, doubted bool
+	// dead says that it has a dead letter, doubted that it was reported as in doubt. resent
+	// says that an outcome says that it was sent again after a doubt.
+	dead, doubted, resent bool
 	// namesakes are the other messages with the same id.
 	namesakes []*record
 }
@@ -36,8 +37,10 @@ type oracle struct {
 	diary *diary
 	// stalls are the times in which the machine stood still.
 	stalls *stalls
-	// stream is the incarnation that existed at the end.
+	// stream is the incarnation that existed at the end, and first its first sequence if a
+	// stream was deleted before; otherwise it is 0.
 	stream    int
+	first     uint64
 	records   []*record
 	bySubject map[string][]*record
 	// strange are accepted messages that nobody published.
@@ -46,6 +49,8 @@ type oracle struct {
 	givenUp map[uint64]bool
 	// unsettled says that some messages were not settled at the end.
 	unsettled bool
+	// losses are what the workers' logs say about lost outcomes.
+	losses *losses
 }
 
 // report lets the workers finish, and judges the plan.
@@ -64,12 +69,16 @@ func (r *run) report(ctx context.Context) (*Report, error) {
 	if err != nil {
 		return nil, err
 	}
+	first, err := r.firstSequence(ctx)
+	if err != nil {
+		return nil, err
+	}
 	r.stopWorkers()
 	ended := time.Now()
 	o := &oracle{
 		plan: r.plan, began: r.began, skews: r.plan.skews(), diary: &r.diary, stalls: &r.stalls,
-		stream: r.streams.last(), bySubject: make(map[string][]*record),
-		givenUp: givenUp, unsettled: r.unsettled != nil,
+		stream: r.streams.last(), first: first, bySubject: make(map[string][]*record),
+		givenUp: givenUp, unsettled: r.unsettled != nil, losses: &r.losses,
 	}
 	o.gather(r.published, r.provider.inbox(), r.provider.made(), s)
 	report := o.judge()
@@ -107,15 +116,23 @@ func (o *oracle) gather(all []*published, inbox []fakealiyun.Message, attempts [
 			rec.dead = rec.dead || d.CreatedAt != nil && d.CreatedAt.Equal(rec.CreatedAt)
 		}
 	}
-	for _, d := range s.doubts {
-		subject := messages.Subject{App: d.App, Channel: d.Channel, Type: d.Type, Key: d.Key}
-		for _, rec := range o.bySubject[subject.String()] {
-			rec.doubted = rec.doubted || d.ID == rec.ID && !d.StoredAt.Before(rec.begun.Add(-clockSlack)) && !d.StoredAt.After(rec.ended.Add(clockSlack))
-		}
-	}
+	o.outcomes(s.doubts, func(rec *record) { rec.doubted = true })
+	o.outcomes(s.resent, func(rec *record) { rec.resent = true })
 	for _, rec := range o.records {
 		slices.SortFunc(rec.accepted, time.Time.Compare)
 		rec.namesakes = byID[rec.ID]
+	}
+}
+
+// outcomes calls f with the message of each outcome.
+func (o *oracle) outcomes(all []messages.Outcome, f func(*record)) {
+	for _, d := range all {
+		subject := messages.Subject{App: d.App, Channel: d.Channel, Type: d.Type, Key: d.Key}
+		for _, rec := range o.bySubject[subject.String()] {
+			if d.ID == rec.ID && !d.StoredAt.Before(rec.begun.Add(-clockSlack)) && !d.StoredAt.After(rec.ended.Add(clockSlack)) {
+				f(rec)
+			}
+		}
 	}
 }
 
@@ -148,7 +165,7 @@ func (o *oracle) judgeFate(rep *Report, m *record) {
 		rep.Dead++
 	case slices.ContainsFunc(o.bySubject[m.subject.String()], func(other *record) bool { return other.newer(m) }):
 		rep.Superseded++
-	case m.place.incarnation != o.stream:
+	case m.place.incarnation != o.stream, m.place.sequence < o.first:
 		rep.Gone++
 	case m.place.sure && o.givenUp[m.place.sequence]:
 		rep.GivenUp++
@@ -170,7 +187,9 @@ func (o *oracle) judgeCopies(rep *Report, m *record) {
 		return
 	}
 	rep.TwiceMail = append(rep.TwiceMail, text)
-	if !m.doubted {
+	// If NATS is away for too long, the doubt's own outcome is lost. Then the log says so, and
+	// the outcome of the second send still tells it.
+	if !m.doubted && !(m.resent && o.losses.said(m.ID)) {
 		rep.Unreported = append(rep.Unreported, text)
 	}
 }
@@ -179,10 +198,11 @@ func (o *oracle) judgeCopies(rep *Report, m *record) {
 func (o *oracle) judgeAttempts(rep *Report, m *record) {
 	late, skewed := false, false
 	for _, a := range m.attempts {
-		if after := a.at.Sub(m.ExpiresAt) - o.stalls.within(m.ExpiresAt, a.at); !m.ExpiresAt.IsZero() && after >= clockSlack {
+		slack := o.slack(m.ExpiresAt, a.at)
+		if after := a.at.Sub(m.ExpiresAt); !m.ExpiresAt.IsZero() && after >= slack {
 			// A clock that is behind excuses the time by which it is behind. A clock that is ahead
 			// excuses nothing: by it, the code expired even earlier.
-			if after >= clockSlack+max(0, -o.skews[a.worker]) {
+			if after >= slack+max(0, -o.skews[a.worker]) {
 				late = true
 			} else {
 				skewed = true
@@ -197,13 +217,20 @@ func (o *oracle) judgeAttempts(rep *Report, m *record) {
 	}
 	for _, other := range o.bySubject[m.subject.String()] {
 		if other.newer(m) && len(other.accepted) > 0 && slices.ContainsFunc(m.attempts, func(a attempt) bool {
-			return other.accepted[0].Add(clockSlack).Before(a.at)
+			newer := other.accepted[0]
+			return newer.Add(o.slack(newer, a.at)).Before(a.at)
 		}) {
 			rep.AfterNewer = append(rep.AfterNewer, fmt.Sprintf("%s; the newer code %s was accepted %s",
 				o.tell(rep, m, m.lastSeen()), other.trace().code, since(o.began, other.accepted[0])))
 			break
 		}
 	}
+}
+
+// slack is by how much a request may seem to come after something, because a worker has looked
+// at the clock before, and the provider reads the request later.
+func (o *oracle) slack(something, request time.Time) time.Duration {
+	return clockSlack + o.stalls.within(something, request)
 }
 
 // newer reports whether m is a newer code than other for the same subject.

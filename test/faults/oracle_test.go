@@ -63,6 +63,8 @@ type happened struct {
 	stories   stories
 	faults    []*event
 	stalls    []span
+	losses    losses
+	first     uint64
 	unsettled bool
 	givenUp   map[uint64]bool
 }
@@ -89,18 +91,26 @@ func (h *happened) dies(m *published) {
 	h.stories.dead = append(h.stories.dead, messages.DeadLetter{ID: m.ID, Subject: m.subject.String(), CreatedAt: &created})
 }
 
-func (h *happened) isDoubted(m *published) {
-	h.stories.doubts = append(h.stories.doubts, messages.Outcome{
-		ID: m.ID, App: m.subject.App, Channel: m.subject.Channel, Type: m.Type, Key: m.subject.Key, StoredAt: m.ended,
-	})
+func (h *happened) isDoubted(m *published) { h.stories.doubts = append(h.stories.doubts, outcomeOf(m)) }
+
+// isResent reports that a message was sent again after a doubt.
+func (h *happened) isResent(m *published) { h.stories.resent = append(h.stories.resent, outcomeOf(m)) }
+
+// losesAnOutcome lets a worker's log say that an outcome of the message may be lost.
+func (h *happened) losesAnOutcome(m *published) {
+	h.losses.add([]byte(`{"id":"` + m.ID + `","message":"` + lossLine + `"}`))
+}
+
+func outcomeOf(m *published) messages.Outcome {
+	return messages.Outcome{ID: m.ID, App: m.subject.App, Channel: m.subject.Channel, Type: m.Type, Key: m.subject.Key, StoredAt: m.ended}
 }
 
 // judged returns an oracle's report, and each of its counts that is not 0.
 func (h *happened) judged(skews ...time.Duration) (*Report, map[string]int) {
 	o := &oracle{
 		plan:  Plan{Quiet: 9500 * time.Millisecond, Latency: 3 * time.Second},
-		began: testBegan, skews: append(skews, 0, 0, 0), stream: 1, diary: &diary{events: h.faults}, stalls: &stalls{spans: h.stalls}, bySubject: make(map[string][]*record),
-		givenUp: h.givenUp, unsettled: h.unsettled,
+		began: testBegan, skews: append(skews, 0, 0, 0), stream: 1, first: h.first, diary: &diary{events: h.faults}, stalls: &stalls{spans: h.stalls}, bySubject: make(map[string][]*record),
+		givenUp: h.givenUp, unsettled: h.unsettled, losses: &h.losses,
 	}
 	o.gather(h.published, h.inbox, h.attempts, h.stories)
 	r := o.judge()
@@ -124,6 +134,14 @@ func TestOracle(t *testing.T) {
 		"accepted once": {
 			happens: func(h *happened, add func(*published) *published) { h.accepts(add(sms(1, last(1))), 0, 1) },
 			want:    map[string]int{"delivered": 1},
+		},
+		"the leader of a deleted stream did not know": {
+			happens: func(h *happened, add func(*published) *published) {
+				h.first = 10
+				add(sms(1, last(9)))
+				add(sms(2, last(10)))
+			},
+			want: map[string]int{"gone": 1, "lost": 1},
 		},
 		"nothing is left of it": {
 			happens: func(h *happened, add func(*published) *published) { h.tries(add(sms(1, last(1))), 0, 1) },
@@ -224,6 +242,34 @@ func TestOracle(t *testing.T) {
 			},
 			want: map[string]int{"delivered": 1, "twice mail": 1},
 		},
+		"a mail accepted twice, and only the second send tells it": {
+			happens: func(h *happened, add func(*published) *published) {
+				m := add(sms(1, byMail, last(1)))
+				h.accepts(m, 0, 1)
+				h.accepts(m, 1, 5)
+				h.isResent(m)
+			},
+			want: map[string]int{"delivered": 1, "twice mail": 1, "unreported": 1},
+		},
+		"a mail accepted twice, and the log tells that the doubt's outcome is lost": {
+			happens: func(h *happened, add func(*published) *published) {
+				m := add(sms(1, byMail, last(1)))
+				h.accepts(m, 0, 1)
+				h.accepts(m, 1, 5)
+				h.losesAnOutcome(m)
+			},
+			want: map[string]int{"delivered": 1, "twice mail": 1, "unreported": 1},
+		},
+		"a mail accepted twice, the doubt's outcome is lost, and the second send tells it": {
+			happens: func(h *happened, add func(*published) *published) {
+				m := add(sms(1, byMail, last(1)))
+				h.accepts(m, 0, 1)
+				h.accepts(m, 1, 5)
+				h.losesAnOutcome(m)
+				h.isResent(m)
+			},
+			want: map[string]int{"delivered": 1, "twice mail": 1},
+		},
 		"a mail accepted twice, and another of the same id and user in doubt": {
 			happens: func(h *happened, add func(*published) *published) {
 				m := add(sms(1, byMail, ofUser, last(1)))
@@ -242,6 +288,24 @@ func TestOracle(t *testing.T) {
 		"tried after it had expired": {
 			happens: func(h *happened, add func(*published) *published) {
 				m := add(sms(1, last(1), expires(2)))
+				h.tries(m, 0, 3)
+				h.dies(m)
+			},
+			want: map[string]int{"dead": 1, "late": 1},
+		},
+		"tried when it had expired while the machine stood still": {
+			happens: func(h *happened, add func(*published) *published) {
+				m := add(sms(1, last(1), expires(2)))
+				h.stalls = []span{{at(2.1), at(2.9)}}
+				h.tries(m, 0, 3)
+				h.dies(m)
+			},
+			want: map[string]int{"dead": 1},
+		},
+		"tried after it had expired, and the machine stood still before": {
+			happens: func(h *happened, add func(*published) *published) {
+				m := add(sms(1, last(1), expires(2)))
+				h.stalls = []span{{at(1), at(2)}}
 				h.tries(m, 0, 3)
 				h.dies(m)
 			},
@@ -273,6 +337,14 @@ func TestOracle(t *testing.T) {
 				h.accepts(add(sms(2, ofUser, last(2))), 0, 2)
 			},
 			want: map[string]int{"delivered": 2, "after newer": 1},
+		},
+		"tried after a newer code was accepted, while the machine stood still": {
+			happens: func(h *happened, add func(*published) *published) {
+				h.stalls = []span{{at(2.1), at(3)}}
+				h.accepts(add(sms(1, ofUser, last(1))), 0, 3)
+				h.accepts(add(sms(2, ofUser, last(2))), 0, 2)
+			},
+			want: map[string]int{"delivered": 2},
 		},
 		"tried after an older code was accepted, of a stream that had counted further": {
 			happens: func(h *happened, add func(*published) *published) {

@@ -1,6 +1,7 @@
 package faults
 
 import (
+	"bytes"
 	"context"
 	"fmt"
 	"io"
@@ -67,10 +68,14 @@ type process struct {
 	role string
 	args []string
 	log  io.Writer
+	// seen is called with each line of its output. Default: nothing is called.
+	seen func(line []byte)
 
 	mu     sync.Mutex
 	cmd    *exec.Cmd
 	frozen bool
+	// up is closed once a nats-server is ready or has ended, and exited once the process has.
+	up, exited chan struct{}
 }
 
 // start starts the process, unless it runs.
@@ -86,14 +91,33 @@ func (p *process) start() error {
 	}
 	cmd := exec.Command(self, p.args...) //nolint:gosec,noctx // itself; it ends by kill
 	cmd.Env = append(os.Environ(), role+"="+p.role)
-	cmd.Stdout, cmd.Stderr = p.log, p.log
+	up := make(chan struct{})
+	isUp := sync.OnceFunc(func() { close(up) })
+	out := &lineWriter{to: p.log, seen: func(line []byte) {
+		if bytes.Contains(line, []byte(natsReady)) {
+			isUp()
+		}
+		if p.seen != nil {
+			p.seen(line)
+		}
+	}}
+	cmd.Stdout, cmd.Stderr = out, out
 	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
 	if err := cmd.Start(); err != nil {
 		return fmt.Errorf("start a %s: %w", p.role, err)
 	}
-	p.cmd = cmd
+	exited := make(chan struct{})
+	go func() {
+		defer close(exited)
+		_ = cmd.Wait() // it was killed, or its log says why it ended
+		isUp()
+	}()
+	p.cmd, p.up, p.exited = cmd, up, exited
 	return nil
 }
+
+// natsReady is in the log of a nats-server that is ready.
+const natsReady = "Server is ready"
 
 // kill ends the process as a power failure would, and waits for its end; false if it does not
 // run, or is frozen.
@@ -115,7 +139,8 @@ func (p *process) stop(grace time.Duration) {
 	if p.cmd == nil {
 		return
 	}
-	impatient := time.AfterFunc(grace, func() { _ = p.cmd.Process.Kill() }) // it may just have ended
+	cmd := p.cmd
+	impatient := time.AfterFunc(grace, func() { _ = cmd.Process.Kill() }) // it may just have ended
 	defer impatient.Stop()
 	p.end(syscall.SIGTERM)
 }
@@ -125,8 +150,8 @@ func (p *process) end(sig os.Signal) bool {
 	if p.cmd == nil {
 		return false
 	}
-	_ = p.cmd.Process.Signal(sig) // it may have ended by itself, which the wait shows
-	_ = p.cmd.Wait()
+	_ = p.cmd.Process.Signal(sig) // it may have ended by itself
+	<-p.exited
 	p.cmd = nil
 	return true
 }
@@ -150,11 +175,19 @@ func (p *process) thaw() {
 	}
 }
 
-// reload makes the process read its configuration again, if it runs.
+// reload makes a nats-server read its configuration again, if it runs. It waits until the
+// server is ready: before, the signal would end it.
 func (p *process) reload() {
 	p.mu.Lock()
+	cmd, up := p.cmd, p.up
+	p.mu.Unlock()
+	if cmd == nil {
+		return
+	}
+	<-up
+	p.mu.Lock()
 	defer p.mu.Unlock()
-	if p.cmd != nil {
-		_ = p.cmd.Process.Signal(syscall.SIGHUP) // it can't have ended
+	if p.cmd == cmd { // otherwise it reads its configuration when it starts
+		_ = cmd.Process.Signal(syscall.SIGHUP) // it may have ended by itself
 	}
 }

@@ -38,6 +38,7 @@ type run struct {
 	diary   diary
 	heard   storyLog
 	stalls  stalls
+	losses  losses
 	// tune changes the workers' configuration.
 	tune *strings.Replacer
 	// began is when the publishing began, calmed when the last fault was over, settled
@@ -149,7 +150,7 @@ func (r *run) startWorkers() error {
 		if err != nil {
 			return err
 		}
-		w := &process{role: "worker", args: []string{file, skews[i].String()}, log: r.log}
+		w := &process{role: "worker", args: []string{file, skews[i].String()}, log: r.log, seen: r.losses.add}
 		if err := w.start(); err != nil {
 			return err
 		}

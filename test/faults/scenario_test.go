@@ -137,7 +137,7 @@ func (r *run) drained(t *testing.T, d time.Duration) {
 }
 
 // TestRollingRestart stops three workers, one after the other, while codes come in: no code is
-// in doubt or sent twice, and the flow never stops for long.
+// in doubt or sent twice. In a long run, the flow never stops for long.
 func TestRollingRestart(t *testing.T) {
 	if !long() {
 		t.Parallel()
@@ -183,7 +183,7 @@ func TestRollingRestart(t *testing.T) {
 	}
 	gap, _ := longestGap(sent)
 	t.Logf("%d codes over a rolling restart of three workers; the longest gap was %v", len(sent), gap)
-	if gap > time.Second {
+	if long() && gap > time.Second { // only a long run compares times
 		t.Errorf("the flow stopped for %v", gap)
 	}
 }

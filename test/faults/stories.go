@@ -17,8 +17,10 @@ import (
 
 // stories is what the workers report about the messages.
 type stories struct {
-	dead   []messages.DeadLetter
-	doubts []messages.Outcome
+	dead []messages.DeadLetter
+	// doubts are the outcomes of doubts. resent are those of messages that were sent again
+	// after a doubt, and say so.
+	doubts, resent []messages.Outcome
 }
 
 // add adds a dead letter or an outcome.
@@ -31,9 +33,11 @@ func (s *stories) add(stream string, data []byte) error {
 	}
 	var o messages.Outcome
 	err := json.Unmarshal(data, &o)
-	// The outcome of a mail that was sent again tells it, too.
-	if o.Status == messages.StatusUnknown || o.Status == messages.StatusSent && strings.HasPrefix(o.Detail, "it may arrive twice") {
+	switch {
+	case o.Status == messages.StatusUnknown:
 		s.doubts = append(s.doubts, o)
+	case o.Status == messages.StatusSent && strings.HasPrefix(o.Detail, "it may arrive twice"):
+		s.resent = append(s.resent, o)
 	}
 	return err
 }
@@ -137,6 +141,23 @@ func (r *run) madeAgain(ctx context.Context) error {
 		}
 	}
 	return nil
+}
+
+// firstSequence returns the first sequence of the last stream, if the plan has deleted streams.
+// In a cluster, the leader of a deleted stream may not know for a moment, and acknowledge
+// messages for it. Their sequences are lower: a stream that replaces another begins beyond it.
+func (r *run) firstSequence(ctx context.Context) (first uint64, err error) {
+	if r.streams.last() == 0 {
+		return 0, nil
+	}
+	err = within(ctx, time.Minute, "read where the stream begins", func(ctx context.Context) error {
+		s, err := r.js.Stream(ctx, wire.StreamName)
+		if err == nil {
+			first = s.CachedInfo().Config.FirstSeq
+		}
+		return err
+	})
+	return first, err
 }
 
 // givenUp returns the messages, by sequence, that the stream has and no consumer hands out any
