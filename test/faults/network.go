@@ -2,6 +2,7 @@ package faults
 
 import (
 	"context"
+	"sync"
 	"time"
 
 	"github.com/codeferry/codeferry/internal/fakes/relay"
@@ -34,11 +35,20 @@ var networkFaults = []fault{
 		kind: NodeCut, doubts: everyWorker, recovers: nodeRecovery,
 		moments: func(p Plan) []moment { return p.longFaults(NodeCut, nodeCut) },
 		fits:    func(p Plan) bool { return p.Broker == R3 }, // the other two have a quorum
-		begin: func(_ context.Context, r *run, _ int, m moment) (func() error, error) {
+		begin: func(ctx context.Context, r *run, _ int, m moment) (func() error, error) {
 			which := m.which % len(r.nats.servers)
 			over := r.diary.begin(time.Now(), NodeCut, "NATS node %d cut off from the others", which)
 			r.nats.setRoutes(which, relay.Held)
-			return func() error { r.nats.setRoutes(which, relay.Open); over(); return nil }, nil
+			ctx, back := context.WithCancel(ctx)
+			var avoiding sync.WaitGroup
+			avoiding.Go(func() { r.avoid(ctx, r.nats.addrs[which]) })
+			return func() error {
+				back()
+				avoiding.Wait()
+				r.nats.setRoutes(which, relay.Open)
+				over()
+				return nil
+			}, nil
 		},
 	},
 	{
@@ -63,6 +73,16 @@ var networkFaults = []fault{
 			return func() error { over(); return nil }, nil
 		},
 	},
+}
+
+// avoid keeps the plan's own connection away from a server until ctx ends: at one that is cut off
+// no other fault could be made.
+func (r *run) avoid(ctx context.Context, server string) {
+	for pause(ctx, 100*time.Millisecond) {
+		if r.nc.ConnectedAddr() == server {
+			_ = r.nc.ForceReconnect() // it fails only if the connection is closed
+		}
+	}
 }
 
 // way holds a worker's relays: one to each server.

@@ -34,7 +34,6 @@ func Long(b Broker, seed uint64) Plan {
 		ProviderFaults: 0.05, Latency: 5 * time.Second, Lead: 15 * time.Second, Skew: time.Minute,
 		Slots: 16, Settle: 3 * time.Minute,
 	}
-	p.Times[NodeCut] = 1
 	return p.fit()
 }
 
