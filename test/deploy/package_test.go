@@ -247,7 +247,7 @@ func TestCompletions(t *testing.T) {
 	t.Parallel()
 	bin := t.TempDir()
 	// codeferry answers a shell as the library does; cmd/codeferry tests what it answers.
-	if err := os.WriteFile(filepath.Join(bin, "codeferry"), []byte("#!/bin/sh\nprintf 'asked about <%s>\\n' \"$COMP_LINE\"\n"), 0o700); err != nil {
+	if err := os.WriteFile(filepath.Join(bin, "codeferry"), []byte("#!/bin/sh\ncase $COMP_LINE in 'codeferry dead '*) echo list ;; esac\n"), 0o700); err != nil {
 		t.Fatal(err)
 	}
 	folder, err := filepath.Abs(root + "/deploy/completions")
@@ -255,8 +255,8 @@ func TestCompletions(t *testing.T) {
 		t.Fatal(err)
 	}
 	for shell, script := range map[string]string{
-		// complete -C makes bash run the command with COMP_LINE; complete -p shows that it took it.
-		"bash": `source "$1/codeferry.bash" && complete -p codeferry`,
+		// bash completes only on a terminal. With -C, it runs the command to do so.
+		"bash": `source "$1/codeferry.bash" && complete -p codeferry | tr -d \'`,
 		"fish": `source $argv[1]/codeferry.fish; complete --do-complete 'codeferry dead '`,
 		"zsh":  `fpath=("$1" $fpath); autoload -Uz compinit && compinit -D -u; print -r -- "$_comps[codeferry]"`,
 	} {
@@ -274,7 +274,7 @@ func TestCompletions(t *testing.T) {
 		cmd := exec.CommandContext(t.Context(), path, args...)
 		cmd.Env = append(os.Environ(), "PATH="+bin+string(os.PathListSeparator)+os.Getenv("PATH"), "HOME="+bin)
 		out, err := cmd.CombinedOutput()
-		want := map[string]string{"bash": "complete -o bashdefault -o default -C codeferry codeferry", "fish": "asked about <codeferry dead >", "zsh": "_codeferry"}[shell]
+		want := map[string]string{"bash": "complete -o bashdefault -o default -C codeferry codeferry", "fish": "list", "zsh": "_codeferry"}[shell]
 		check.Equal(t, "the answer of "+shell, strings.TrimSpace(string(out)), want)
 		check.True(t, shell+" takes its file", err == nil, err)
 	}
