@@ -16,7 +16,7 @@ import (
 // and does not send it again. A code that was not sent goes out.
 func TestARestoredStore(t *testing.T) {
 	t.Parallel()
-	sandboxURL := spawn(t, "sandbox", "--listen", "127.0.0.1:0").find(`sandbox on (http://\S+),`)[1]
+	sandboxURL := spawn(t, "sandbox", "--listen", "127.0.0.1:0", "--no-flow-control").find(`sandbox on (http://\S+),`)[1]
 	opts := &server.Options{JetStream: true, StoreDir: t.TempDir()}
 	s := natstest.StartWith(t, opts)
 	url := s.ClientURL()
