@@ -2,7 +2,7 @@
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help dev deps test program clients manifests race lint fuzz mutate faults bench notices release
+.PHONY: help dev deps test program clients manifests race lint fuzz mutate faults bench notices release package
 
 # The tools have fixed versions. Update them by hand: dependabot does not read this file.
 LINT_VERSION := v2.15.0
@@ -115,8 +115,11 @@ bench: ## run the benchmarks; BENCH_TIME=200x for a brief look
 notices: ## write THIRD_PARTY_NOTICES: the third-party code in the program, and its licences
 	go run ./internal/notices
 
-release: $(SBOM) ## build dist/: archives for Linux and macOS, checksums, an SBOM each; VERSION=v1.2.3
+release: $(SBOM) ## build dist/: archives for Linux and macOS, Debian packages, checksums, an SBOM each; VERSION=v1.2.3
 	SBOM=$(CURDIR)/$(SBOM) .ci/release $(VERSION)
+
+package: $(SBOM) ## build the release for this machine twice, and install its Debian package into a folder (Linux)
+	go test -count=1 ./test/deploy -run TestPackage -package $(ARGS)
 
 $(SBOM):
 	GOBIN=$(CURDIR)/bin go install github.com/CycloneDX/cyclonedx-gomod/cmd/cyclonedx-gomod@$(SBOM_VERSION)

@@ -21,7 +21,7 @@ import (
 
 const root = "../.."
 
-var block = regexp.MustCompile("(?ms)^```([a-z]+)\n(.*?)^```")
+var block = regexp.MustCompile("(?ms)^ *```([a-z]+)\n(.*?)^ *```")
 
 // blocks returns the fenced blocks of a language in the README and docs/, by file.
 func blocks(t *testing.T, language string) map[string][]string {

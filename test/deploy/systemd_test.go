@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"github.com/codeferry/codeferry/config"
+	"github.com/codeferry/codeferry/internal/check"
 )
 
 const unit = root + "/deploy/systemd/codeferry.service"
@@ -69,4 +70,30 @@ func TestUnit(t *testing.T) {
 			t.Errorf("systemd-analyze verify: %s", line)
 		}
 	}
+}
+
+// TestSystemdConfiguration: the example beside the unit is a configuration, takes its secrets
+// from where systemd puts them, and writes only where the unit may.
+func TestSystemdConfiguration(t *testing.T) {
+	t.Parallel()
+	const file = root + "/deploy/systemd/codeferry.yaml"
+	text, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	secrets := 0
+	cfg, err := config.Parse(file, text, config.Env{ReadFile: func(name string) ([]byte, error) {
+		secret, ok := strings.CutPrefix(name, "/run/credentials/codeferry.service/secrets_")
+		check.True(t, "the secret is one that systemd hands over", ok, name)
+		secrets++
+		if secret == "sealing.key" {
+			return []byte("codeferry-private-AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8"), nil
+		}
+		return []byte("secret"), nil
+	}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	check.True(t, "it takes secrets", secrets > 0, secrets)
+	check.Equal(t, "dataDir", cfg.DataDir, "/var/lib/codeferry")
 }
