@@ -69,13 +69,14 @@ func SubscribeOutcomes(ctx context.Context, nc *nats.Conn, o OutcomesOptions, f 
 	for pause := firstPause; ; {
 		begun := time.Now()
 		consumer, err := s.open(ctx)
-		if err == nil {
+		switch {
+		case err == nil:
 			leaver.Answered()
 			pause = firstPause
 			err = s.receive(ctx, consumer)
-		} else if s.next == 0 && ctx.Err() == nil { // it could not begin
+		case s.next == 0 && ctx.Err() == nil: // it could not begin
 			return s.wrap(err)
-		} else if noAnswer(err) {
+		case noAnswer(err):
 			leaver.Silent(begun)
 		}
 		if ctx.Err() != nil {

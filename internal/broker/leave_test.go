@@ -54,6 +54,6 @@ func TestWhichErrorsAreSilence(t *testing.T) {
 	}
 	ctx, cancel := context.WithCancel(t.Context())
 	var l noted
-	_ = noting(&l, func(ctx context.Context) error { cancel(); return context.DeadlineExceeded })(ctx)
+	_ = noting(&l, func(context.Context) error { cancel(); return context.DeadlineExceeded })(ctx)
 	check.Equal(t, "after the caller has given up", l, "")
 }
