@@ -207,7 +207,7 @@ func TestFleet(t *testing.T) {
 		t.Skip("it takes three minutes; CI runs it with -faults.long, and TestCluster of test/deploy is a smaller one")
 	}
 	const rate, between = 500, 3 * time.Second
-	const n = rate * 130 // for longer than the steps take
+	const n = rate * 150 // for longer than the steps take
 	r := scenarioOf(t, Plan{Broker: R3, Workers: 3, Messages: n, Times: Times{NodeCut: 1}})
 	outcomes := r.outcomes(t)
 	began := time.Now()
@@ -225,6 +225,7 @@ func TestFleet(t *testing.T) {
 	}
 	for _, s := range steps {
 		pausing(between)
+		r.whole(t)
 		note(s.what)
 		if err := s.do(); err != nil {
 			t.Fatal(err)
@@ -267,6 +268,29 @@ func TestFleet(t *testing.T) {
 	}
 	if gap >= nodeCut {
 		t.Errorf("nothing was sent for %v, as long as a node was cut off", gap)
+	}
+}
+
+// whole waits until all nodes of the cluster have all of the streams, as a person does who
+// restarts one after the other.
+func (r *run) whole(t *testing.T) {
+	t.Helper()
+	if err := within(t.Context(), 2*time.Minute, "have all of the streams on all nodes", func(ctx context.Context) error {
+		for _, cfg := range wire.StreamConfigs(wire.StreamOptions{}) {
+			s, err := r.js.Stream(ctx, cfg.Name)
+			if err != nil {
+				return err
+			}
+			c := s.CachedInfo().Cluster
+			for _, peer := range c.Replicas {
+				if peer.Offline || !peer.Current {
+					return fmt.Errorf("%s on %s is not current", cfg.Name, peer.Name)
+				}
+			}
+		}
+		return nil
+	}); err != nil {
+		t.Fatal(err)
 	}
 }
 
