@@ -63,7 +63,7 @@ func newWeb(c *config.Config, registry *prometheus.Registry, log zerolog.Logger)
 	// Handlers that are not for everyone go behind the guard.
 	guarded := http.NewServeMux()
 	guarded.HandleFunc("GET /{$}", index)
-	guarded.Handle("GET /metrics", promhttp.HandlerFor(registry, promhttp.HandlerOpts{}))
+	guarded.Handle("GET /metrics", promhttp.HandlerFor(registry, promhttp.HandlerOpts{EnableOpenMetrics: true}))
 	all := http.NewServeMux()
 	all.HandleFunc("GET /livez", func(rw http.ResponseWriter, _ *http.Request) { answer(rw, http.StatusOK, "ok") })
 	all.HandleFunc("GET /readyz", w.readyz)
