@@ -3,7 +3,6 @@ package telemetry
 import (
 	"go.opentelemetry.io/otel/attribute"
 	semconv "go.opentelemetry.io/otel/semconv/v1.43.0"
-
 )
 
 // The names in spans. Those of messaging follow one version of OpenTelemetry's conventions,
@@ -63,4 +62,3 @@ const (
 
 // scope is the name of the instrumentation.
 const scope = "github.com/codeferry/codeferry"
-

@@ -84,4 +84,3 @@ func secrets(getenv func(string) string) (all []string) {
 	}
 	return all
 }
-

@@ -33,16 +33,17 @@ type Options struct {
 	Log zerolog.Logger
 	// Now is the clock of that minute. Default: time.Now.
 	Now func() time.Time
+	// StopTimeout is how long Stop waits for the last spans. Default: 3s.
+	StopTimeout time.Duration
 }
 
 // Traces exports traces until it is stopped. The zero value is off.
 type Traces struct {
 	provider *sdktrace.TracerProvider
-	end      context.CancelFunc
+	// end ends the exports, after timeout at the latest.
+	end     context.CancelFunc
+	timeout time.Duration
 }
-
-// stopTimeout is how long Stop waits for the last spans.
-const stopTimeout = 3 * time.Second
 
 // Start starts the export, if the OTEL_ variables switch it on. It does not wait for the
 // collector. A value that codeferry does not take is logged, and traces are off then. The
@@ -61,6 +62,9 @@ func Start(ctx context.Context, o Options) (*Traces, error) {
 	if o.Now == nil {
 		o.Now = time.Now
 	}
+	if o.StopTimeout <= 0 {
+		o.StopTimeout = 3 * time.Second
+	}
 	errs := &complaints{log: o.Log, redact: redact.New(redact.Values{Secrets: secrets(os.Getenv)}), now: o.Now}
 	report(errs)
 	exports, err := newExporter(ctx, protocol)
@@ -74,7 +78,7 @@ func Start(ctx context.Context, o Options) (*Traces, error) {
 		sdktrace.WithResource(describe(ctx, o.Version, errs)),
 		sdktrace.WithSpanProcessor(&queue{SpanProcessor: sdktrace.NewBatchSpanProcessor(out), exporter: out, room: room(os.Getenv)}),
 	)
-	return &Traces{provider: provider, end: end}, nil
+	return &Traces{provider: provider, end: end, timeout: o.StopTimeout}, nil
 }
 
 // report makes errs the place where the SDK reports what goes wrong in itself. The SDK has
@@ -113,15 +117,15 @@ func (t *Traces) Tracer() worker.Tracer {
 	return tracer{t.provider.Tracer(scope)}
 }
 
-// Stop exports what is left, and blocks for 3 seconds at most.
+// Stop exports what is left. It blocks until that is done, or until StopTimeout has passed.
 func (t *Traces) Stop() {
 	if t.provider == nil {
 		return
 	}
-	timer := time.AfterFunc(stopTimeout, t.end)
+	timer := time.AfterFunc(t.timeout, t.end)
 	defer timer.Stop()
 	defer t.end()
-	// Without a deadline of its own: after stopTimeout the exports end, and with them all
+	// Without a deadline of its own: after the timeout the exports end, and with them all
 	// goroutines.
 	_ = t.provider.Shutdown(context.Background()) // the exporter has logged its errors
 }
