@@ -43,6 +43,7 @@ type notedSpan struct {
 
 func (s notedSpan) TraceID() string     { return someTrace }
 func (s notedSpan) TraceParent() string { return fmt.Sprintf("00-%s-%016x-01", someTrace, s.delivery) }
+
 func (s notedSpan) Request(r Request) {
 	s.add("%s %s %s %s %v", map[bool]string{false: "send", true: "ask"}[r.Asked], r.Channel, r.Connector, r.Class, r.Took)
 }
@@ -65,7 +66,7 @@ func TestTracer(t *testing.T) {
 				`begin 2 after 33s with "", send sms a unavailable 0s, end id-1 retry in doubt false delay 2s former "00-` + someTrace + `-0000000000000001-01"`,
 		},
 		"asked": {
-			&fakeAsker{fakeSender: *failing(unknown), ask: func(*sender.Message, time.Time) (bool, error) { return true, nil }}, //nolint:govet // the lock is not in use yet
+			&fakeAsker{fakeSender: *failing(unknown), ask: func(*sender.Message, time.Time) (bool, error) { return true, nil }},
 			`begin 1 after 3s with "", send sms a unknown 0s, end id-1 doubt in doubt true delay 1s former "", ` +
 				`begin 2 after 33s with "", ask sms a found 0s, end id-1 sent in doubt true delay 0s former "00-` + someTrace + `-0000000000000001-01"`,
 		},

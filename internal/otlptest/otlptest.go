@@ -11,6 +11,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"slices"
+	"strconv"
 	"sync"
 	"testing"
 	"time"
@@ -153,9 +154,9 @@ func values(all []*common.KeyValue) map[string]string {
 		case *common.AnyValue_StringValue:
 			m[kv.Key] = v.StringValue
 		case *common.AnyValue_IntValue:
-			m[kv.Key] = fmt.Sprint(v.IntValue)
+			m[kv.Key] = strconv.FormatInt(v.IntValue, 10)
 		case *common.AnyValue_BoolValue:
-			m[kv.Key] = fmt.Sprint(v.BoolValue)
+			m[kv.Key] = strconv.FormatBool(v.BoolValue)
 		default:
 			m[kv.Key] = kv.Value.String()
 		}

@@ -23,7 +23,7 @@ type messageIDs struct {
 
 func idsOf(m worker.Taken) (ids messageIDs) {
 	b := binary.BigEndian.AppendUint64([]byte("codeferry trace\x00"), m.Sequence)
-	b = binary.BigEndian.AppendUint64(b, uint64(m.StoredAt.UnixNano())) //nolint:gosec // any bits will do
+	b = binary.BigEndian.AppendUint64(b, uint64(m.StoredAt.UnixNano()))
 	sum := sha256.Sum256(b)
 	copy(ids.trace[:], sum[:])
 	copy(ids.span[:], sum[len(ids.trace):])
@@ -45,8 +45,8 @@ func (generator) NewIDs(ctx context.Context) (t trace.TraceID, s trace.SpanID) {
 	if ids, ok := ctx.Value(idsKey{}).(messageIDs); ok {
 		return ids.trace, ids.span
 	}
-	binary.BigEndian.PutUint64(t[:8], rand.Uint64())
-	binary.BigEndian.PutUint64(t[8:], rand.Uint64()|1) // zeros are no id
+	binary.BigEndian.PutUint64(t[:8], random())
+	binary.BigEndian.PutUint64(t[8:], random())
 	return t, randomSpan()
 }
 
@@ -59,6 +59,9 @@ func (generator) NewSpanID(ctx context.Context, _ trace.TraceID) trace.SpanID {
 }
 
 func randomSpan() (s trace.SpanID) {
-	binary.BigEndian.PutUint64(s[:], rand.Uint64()|1)
+	binary.BigEndian.PutUint64(s[:], random())
 	return s
 }
+
+// random returns a random number that is not 0, because zeros are no id.
+func random() uint64 { return rand.Uint64() | 1 } //nolint:gosec // an id of a span is not a secret
