@@ -22,7 +22,8 @@ type messageIDs struct {
 }
 
 func idsOf(m worker.Taken) (ids messageIDs) {
-	b := binary.BigEndian.AppendUint64([]byte("codeferry trace\x00"), m.Sequence)
+	var memory [64]byte
+	b := binary.BigEndian.AppendUint64(append(memory[:0], "codeferry trace\x00"...), m.Sequence)
 	b = binary.BigEndian.AppendUint64(b, uint64(m.StoredAt.UnixNano()))
 	sum := sha256.Sum256(b)
 	copy(ids.trace[:], sum[:])

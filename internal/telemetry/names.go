@@ -3,6 +3,7 @@ package telemetry
 import (
 	"go.opentelemetry.io/otel/attribute"
 	semconv "go.opentelemetry.io/otel/semconv/v1.43.0"
+	"go.opentelemetry.io/otel/trace"
 )
 
 // The names in spans. Those of messaging follow one version of OpenTelemetry's conventions,
@@ -19,15 +20,14 @@ const (
 	askSpan     = "ask"
 )
 
-// The attributes of all spans of a message.
+// The attributes that every span of a kind has. They are made once, because each delivery
+// needs them, also one that is not sampled.
 var (
-	waitAttributes = []attribute.KeyValue{
-		semconv.MessagingSystemKey.String("nats"), semconv.MessagingDestinationTemplate(template), semconv.MessagingOperationName("wait"),
-	}
-	processAttributes = []attribute.KeyValue{
+	waitAttributes = trace.WithAttributes(
+		semconv.MessagingSystemKey.String("nats"), semconv.MessagingDestinationTemplate(template), semconv.MessagingOperationName("wait"))
+	processAttributes = trace.WithAttributes(
 		semconv.MessagingSystemKey.String("nats"), semconv.MessagingDestinationTemplate(template),
-		semconv.MessagingOperationName("process"), semconv.MessagingOperationTypeProcess,
-	}
+		semconv.MessagingOperationName("process"), semconv.MessagingOperationTypeProcess)
 )
 
 // The keys of attributes that the conventions do not have.

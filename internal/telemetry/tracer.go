@@ -31,7 +31,7 @@ func (t tracer) Begin(m worker.Taken) worker.Span {
 	if publisher.IsValid() {
 		ctx = trace.ContextWithRemoteSpanContext(ctx, publisher)
 	}
-	_, wait := t.tracer.Start(withIDs(ctx, idsOf(m)), waitSpan, trace.WithTimestamp(m.StoredAt), trace.WithAttributes(waitAttributes...))
+	_, wait := t.tracer.Start(withIDs(ctx, idsOf(m)), waitSpan, trace.WithTimestamp(m.StoredAt), waitAttributes)
 	if !wait.SpanContext().IsSampled() {
 		return nil
 	}
@@ -42,7 +42,7 @@ func (t tracer) Begin(m worker.Taken) worker.Span {
 	}
 	s := &span{tracer: t.tracer}
 	s.ctx, s.process = t.tracer.Start(trace.ContextWithSpan(ctx, wait), processSpan,
-		trace.WithSpanKind(trace.SpanKindConsumer), trace.WithTimestamp(m.At), trace.WithAttributes(processAttributes...))
+		trace.WithSpanKind(trace.SpanKindConsumer), trace.WithTimestamp(m.At), processAttributes)
 	s.attributes = append(s.attributes, keyDelivery.Int64(int64(m.Delivery))) //nolint:gosec // a small number
 	from := linkPublished
 	if m.Epoch > 0 {
