@@ -213,6 +213,8 @@ func TestCollectorInTrouble(t *testing.T) {
 			t.Setenv("OTEL_EXPORTER_OTLP_ENDPOINT", c.url)
 			t.Setenv("OTEL_EXPORTER_OTLP_PROTOCOL", c.protocol)
 			t.Setenv("OTEL_EXPORTER_OTLP_HEADERS", "authorization=Bearer%20some-secret")
+			t.Setenv("OTEL_EXPORTER_OTLP_TIMEOUT", "3600000") // milliseconds: only Stop can end an export
+			t.Setenv("OTEL_BSP_EXPORT_TIMEOUT", "3600000")
 			t.Setenv("OTEL_BSP_MAX_QUEUE_SIZE", "6")
 			t.Setenv("OTEL_BSP_MAX_EXPORT_BATCH_SIZE", "3")
 			var log syncbuf.Buffer
@@ -226,7 +228,16 @@ func TestCollectorInTrouble(t *testing.T) {
 			for n := range 100 {
 				deliver(traces.Tracer(), n) // it never waits
 			}
-			traces.Stop()
+			stopped := make(chan struct{})
+			go func() {
+				defer close(stopped)
+				traces.Stop()
+			}()
+			select {
+			case <-stopped:
+			case <-testrig.Context(t).Done():
+				t.Fatal("Stop does not end while the collector hangs")
+			}
 			var exported, dropped, failed int
 			if _, err := fmt.Sscanf(counted(t, registry), "exported %d, dropped %d, failed %d", &exported, &dropped, &failed); err != nil {
 				t.Fatal(err)
