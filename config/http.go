@@ -16,7 +16,9 @@ type HTTP struct {
 	// Token is what a client sends as "Authorization: Bearer …": 32 characters or more.
 	// Default: none.
 	Token sender.Secret `yaml:"token"`
-	TLS   TLS           `yaml:"tls"`
+	// PProf serves the profiles of Go's runtime under /debug/pprof/. Default: false.
+	PProf bool `yaml:"pprof"`
+	TLS   TLS  `yaml:"tls"`
 }
 
 // TLS names files in PEM. The service reads them when it starts, and again when they

@@ -111,7 +111,8 @@ type DeadLetter struct {
 	StoredAt   time.Time  `json:"storedAt"`
 	ExpiresAt  *time.Time `json:"expiresAt,omitempty"`
 	DeadAt     time.Time  `json:"deadAt"`
-	// TraceParent is the message's W3C trace context.
+	// TraceParent is the message's W3C trace context: the publisher's, or else that of the
+	// delivery, if it was traced.
 	TraceParent string `json:"traceparent,omitempty"`
 	// Message is the message itself, sealed for the workers, for a replay. If the dead
 	// letter does not keep it, Dropped says why.

@@ -1,6 +1,7 @@
 package messages
 
 import (
+	"context"
 	"crypto/sha256"
 	"encoding/hex"
 	"fmt"
@@ -22,7 +23,7 @@ func NewMsg(s Subject, m *SendCode, o PublisherOptions) (*nats.Msg, error) {
 	if o.Now == nil {
 		o.Now = time.Now
 	}
-	out, err := prepare(s, m, o)
+	out, err := prepare(context.Background(), s, m, o)
 	return out.msg, err
 }
 
@@ -34,7 +35,7 @@ type outgoing struct {
 }
 
 // prepare checks s and a copy of given, and makes the message to publish.
-func prepare(s Subject, given *SendCode, o PublisherOptions) (outgoing, error) {
+func prepare(ctx context.Context, s Subject, given *SendCode, o PublisherOptions) (outgoing, error) {
 	m := *given
 	if s.App == "" {
 		s.App = DefaultApp
@@ -84,6 +85,11 @@ func prepare(s Subject, given *SendCode, o PublisherOptions) (outgoing, error) {
 	}
 	msg := nats.NewMsg(s.String())
 	msg.Header.Set(jetstream.MsgIDHeader, msgID(msg.Subject, m.ID))
+	if o.TraceParent != nil {
+		if parent := o.TraceParent(ctx); protocol.TraceID(parent) != "" {
+			msg.Header.Set(protocol.TraceParentHeader, parent)
+		}
+	}
 	msg.Data = body
 	return outgoing{msg, s, m.ID}, nil
 }

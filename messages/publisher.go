@@ -32,6 +32,12 @@ type PublisherOptions struct {
 	// Sealer encrypts the address, the payload and the ip for the workers. Default: none;
 	// they are published in the clear.
 	Sealer *Sealer
+	// TraceParent returns the W3C traceparent of the span in a context, such as
+	// OpenTelemetry's; empty if there is none. The message carries it, so that the worker's
+	// spans are in the same trace. A value that is not a valid traceparent is left out.
+	// PublishAsync and NewMsg have no context, and call it with context.Background().
+	// Default: nil, and the message carries none.
+	TraceParent func(ctx context.Context) string
 	// Now is the clock. Default: time.Now.
 	Now func() time.Time
 }
@@ -118,7 +124,7 @@ type Ack struct {
 // leave m.ID empty, or check Ack.Duplicate. With another app, channel, type or key the same
 // id is another message.
 func (p *Publisher) Publish(ctx context.Context, s Subject, m *SendCode) (Ack, error) {
-	out, err := prepare(s, m, p.opts)
+	out, err := prepare(ctx, s, m, p.opts)
 	if err != nil {
 		return Ack{}, err
 	}
@@ -157,7 +163,7 @@ func (p *Publisher) checkInbox(ctx context.Context, out outgoing) error {
 // can arrive. It blocks while MaxPending publishes wait; the first one also waits for an
 // answer of the server, for at most AckWait.
 func (p *Publisher) PublishAsync(s Subject, m *SendCode) (Pending, error) {
-	out, err := prepare(s, m, p.opts)
+	out, err := prepare(context.Background(), s, m, p.opts)
 	if err != nil {
 		return nil, err
 	}

@@ -82,7 +82,7 @@ func (w *Worker) newPool(c messages.Channel, s shared) *pool {
 		channel: c, log: log, grace: o.Config.Worker.Grace,
 		conn: o.Conn, apiPrefix: apiPrefix(w.js.Options()), stream: wire.StreamName, consumer: guard, mayHaveForgotten: s.sent.mayHaveForgotten,
 		slots: slots, freeSlots: freeSlots{wake: make(chan struct{}, 1)}, work: make(chan job, 2*slots), inFlight: inFlight, beats: s.acker,
-		routed: routed, holds: s.keeper.holds, stages: stages, settler: settler,
+		routed: routed, holds: s.keeper.holds, tracing: tracing{o.Tracer, log}, stages: stages, settler: settler,
 		releaser:   releaser{ledger: s.ledger, claims: s.claims, suspects: guard},
 		background: []func(context.Context){watch.run, dead.run, orphans.run, guard.run},
 		working:    m.inFlight.WithLabelValues(string(c)), queued: m.queueSeconds.WithLabelValues(string(c)), now: o.Now,

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/codeferry/codeferry/config"
+	"github.com/codeferry/codeferry/messages"
 	"github.com/codeferry/codeferry/sender"
 )
 
@@ -68,13 +69,13 @@ func (c *connector) send(ctx context.Context, d *delivery, m *sender.Message, at
 	}
 	receipt, err := c.sender.Send(ctx, m)
 	took := time.Since(began)
-	c.metrics.seconds.Observe(took.Seconds())
+	d.traced.observe(c.metrics.seconds, took)
 	receipt = maskReceipt(receipt, d.code.To)
 	if err != nil {
 		return receipt, c.failed(d, at, took, sender.AsError(err))
 	}
 	c.metrics.ok.Inc()
-	d.history = append(d.history, attempt(c, at, took, nil, receipt.RequestID))
+	c.tried(d, attempt(c, at, took, nil, receipt.RequestID), took)
 	return receipt, nil
 }
 
@@ -83,6 +84,12 @@ func (c *connector) send(ctx context.Context, d *delivery, m *sender.Message, at
 func (c *connector) failed(d *delivery, at time.Time, took time.Duration, err *sender.Error) *sender.Error {
 	e := redacted(err, d.code)
 	c.metrics.attempts[e.Class].Inc()
-	d.history = append(d.history, attempt(c, at, took, e, ""))
+	c.tried(d, attempt(c, at, took, e, ""), took)
 	return e
+}
+
+// tried adds an attempt to the message's history and to its trace.
+func (c *connector) tried(d *delivery, a messages.Attempt, took time.Duration) {
+	d.history = append(d.history, a)
+	d.traced.request(d.subject.Channel, a, took)
 }

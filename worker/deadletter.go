@@ -1,11 +1,11 @@
 package worker
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
-	"regexp"
 	"time"
 
 	"github.com/nats-io/nats.go"
@@ -82,7 +82,7 @@ func (l deadLetters) letter(d *delivery, v verdict) *messages.DeadLetter {
 		To: mask(d.code.To), Reason: v.reason, Detail: v.detail, Advice: v.advice(),
 		Attempts: d.history, Deliveries: d.msg.Delivered,
 		CreatedAt: stamp(d.code.CreatedAt), StoredAt: d.msg.StoredAt.UTC(), ExpiresAt: stamp(d.expiresAt),
-		DeadAt: l.now().UTC(), TraceParent: traceParent(d.msg.Header),
+		DeadAt: l.now().UTC(), TraceParent: cmp.Or(traceParent(d.msg.Header), d.traced.parent()),
 	}
 	if last := d.lastAttempt(); last != nil {
 		letter.Connector, letter.Code = last.Connector, last.Code
@@ -122,16 +122,6 @@ func (l deadLetters) keepMessage(d *delivery, letter *messages.DeadLetter) (err 
 		}
 	}
 	return nil
-}
-
-// traceContext matches W3C's traceparent; any other text could hold a secret.
-var traceContext = regexp.MustCompile(`^[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}$`)
-
-func traceParent(h nats.Header) string {
-	if v := h.Get("traceparent"); traceContext.MatchString(v) {
-		return v
-	}
-	return ""
 }
 
 func stamp(t time.Time) *time.Time {

@@ -15,7 +15,8 @@ import (
 // The comment on each group of fields names the stage that writes them.
 type delivery struct {
 	// The pool.
-	msg *jetpull.Message
+	msg    *jetpull.Message
+	traced traced
 
 	// open.
 	opened
@@ -70,6 +71,8 @@ type past struct {
 	history []messages.Attempt
 	// first is the first place of the same publish, if it was stored twice.
 	first ledger.Place
+	// former is the span of the delivery before, as a traceparent; empty if it is not known.
+	former string
 }
 
 // minimal returns what is known about a message before it is opened.
@@ -92,7 +95,7 @@ func (d *delivery) identify() {
 func (d *delivery) entry(s ledger.State) ledger.Entry {
 	return ledger.Entry{
 		State: s, Place: d.firstPlace(), Doubts: d.doubts, DoubtFor: d.doubtFor, DoubtGrace: d.doubtGrace,
-		Suspects: d.suspects, History: d.history, Unfilled: d.unfilled,
+		Suspects: d.suspects, History: d.history, Unfilled: d.unfilled, Trace: d.traced.parent(),
 	}
 }
 
@@ -109,7 +112,7 @@ func (d *delivery) putBack(s ledger.State, v verdict) ledger.Entry {
 func (p *past) recall(e *ledger.Entry) {
 	p.history, p.doubts, p.suspects = e.History, e.Doubts, slices.Clone(e.Suspects)
 	p.doubtFor, p.doubtGrace = e.DoubtFor, e.DoubtGrace
-	p.first, p.unfilled = e.Place, e.Unfilled
+	p.first, p.unfilled, p.former = e.Place, e.Unfilled, e.Trace
 }
 
 // firstPlace returns the place from which the message's name at the provider is made.

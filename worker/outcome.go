@@ -37,11 +37,12 @@ func (t *reporter) report(ctx context.Context, d *delivery, v verdict) {
 	}
 	o := t.outcome(d, v, status)
 	t.publish(ctx, o)
+	d.traced.outcome(o)
 	t.messages.WithLabelValues(string(t.channel), string(status), string(v.reason), o.Connector).Inc()
 	if status == messages.StatusSent {
-		t.seconds.Observe(o.At.Sub(d.msg.StoredAt).Seconds())
+		d.traced.observe(t.seconds, o.At.Sub(d.msg.StoredAt))
 	}
-	e := t.log.WithLevel(logLevel(v)).Str("id", o.ID).Str("app", o.App).Str("type", string(o.Type)).
+	e := t.log.WithLevel(logLevel(v)).EmbedObject(d).Str("app", o.App).Str("type", string(o.Type)).
 		Str("to", o.To).Int("attempt", o.Attempt)
 	for _, f := range []struct{ name, value string }{
 		{"connector", o.Connector},

@@ -48,6 +48,7 @@ type pool struct {
 	// holds returns why nothing may be pulled; nil if pulling is allowed.
 	holds func() error
 
+	tracing  tracing
 	stages   []stage
 	settler  *settler
 	releaser releaser
@@ -110,13 +111,15 @@ func (p *pool) serve(pulling, working context.Context) {
 
 // handle takes a message through the stages and settles it.
 func (p *pool) handle(ctx context.Context, m *jetpull.Message) {
-	d := &delivery{msg: m}
+	at := p.now()
+	d := &delivery{msg: m, traced: p.tracing.begin(m, at)}
 	p.working.Inc()
 	if m.Delivered == 1 {
-		p.queued.Observe(p.now().Sub(m.StoredAt).Seconds())
+		d.traced.observe(p.queued, at.Sub(m.StoredAt))
 	}
 	var left atomic.Bool
-	p.settler.settle(ctx, d, p.process(ctx, d), func() {
+	v := p.process(ctx, d)
+	p.settler.settle(ctx, d, v, func() {
 		if left.Swap(true) {
 			return
 		}
@@ -124,6 +127,7 @@ func (p *pool) handle(ctx context.Context, m *jetpull.Message) {
 		p.working.Dec()
 		p.freed()
 	})
+	d.endTrace(v, p.now())
 }
 
 // process takes a message through the stages, up to the one that decides. A panic in a
@@ -134,7 +138,7 @@ func (p *pool) process(ctx context.Context, d *delivery) (v verdict) {
 			if d.code == nil { // it could not be opened
 				d.opened = minimal(d.msg, p.channel)
 			}
-			p.log.Error().Str("id", d.id).Bytes("stack", debug.Stack()).Msg("a stage panicked; the message is in doubt")
+			p.log.Error().EmbedObject(d).Bytes("stack", debug.Stack()).Msg("a stage panicked; the message is in doubt")
 			v = verdict{action: actPanicked}
 		}
 	}()

@@ -89,7 +89,7 @@ const putBackDelay = 2 * time.Second
 func (s *settler) settle(ctx context.Context, d *delivery, v verdict, done func()) { //nolint:gocognit // a case for each action
 	defer func() {
 		if r := recover(); r != nil {
-			s.log.Error().Str("id", d.id).Bytes("stack", debug.Stack()).Msg("settling a message panicked; the message comes again in doubt")
+			s.log.Error().EmbedObject(d).Bytes("stack", debug.Stack()).Msg("settling a message panicked; the message comes again in doubt")
 			s.afterPanic(context.WithoutCancel(ctx), d, done)
 		}
 	}()
@@ -151,13 +151,13 @@ func (s *settler) settle(ctx context.Context, d *delivery, v verdict, done func(
 			s.nak(d, 0)
 		}
 	case actPutBack:
-		s.warn(v.quiet).Str("id", d.id).Str("why", v.detail).Msg("put back for a moment")
+		s.warn(v.quiet).EmbedObject(d).Str("why", v.detail).Msg("put back for a moment")
 		s.nak(d, v.delay)
 	case actDrop:
 		if v.state != "" && !s.write(writing, d, v.state) {
 			break
 		}
-		s.log.Warn().Str("id", d.id).Str("why", v.detail).Msg("another worker has the message; this worker does nothing more with it")
+		s.log.Warn().EmbedObject(d).Str("why", v.detail).Msg("another worker has the message; this worker does nothing more with it")
 	case actPanicked:
 	}
 	done()
@@ -182,11 +182,11 @@ func (s *settler) writeEntry(ctx context.Context, d *delivery, e ledger.Entry) b
 	err := s.ledger.Write(ctx, &d.record, e)
 	switch {
 	case errors.Is(err, ledger.ErrLost):
-		s.log.Warn().Str("id", d.id).Str("state", string(e.State)).Msg("another worker has taken the message over; this worker writes nothing about it")
+		s.log.Warn().EmbedObject(d).Str("state", string(e.State)).Msg("another worker has taken the message over; this worker writes nothing about it")
 		return false
 	case err != nil:
 		// The message still comes again, then in doubt.
-		s.warn(s.troubles.ledgerFailed(err)).Err(wire.Unsent(err)).Str("id", d.id).Msg("the ledger does not have this delivery; the message comes again in doubt")
+		s.warn(s.troubles.ledgerFailed(err)).Err(wire.Unsent(err)).EmbedObject(d).Msg("the ledger does not have this delivery; the message comes again in doubt")
 	}
 	return true
 }
@@ -201,7 +201,7 @@ func (s *settler) warn(elsewhere bool) *zerolog.Event {
 
 func (s *settler) nak(d *delivery, delay time.Duration) {
 	if err := d.msg.Nak(delay); err != nil {
-		s.log.Warn().Err(wire.Unsent(err)).Str("id", d.id).Msg("the message could not be put back; it comes again after AckWait")
+		s.log.Warn().Err(wire.Unsent(err)).EmbedObject(d).Msg("the message could not be put back; it comes again after AckWait")
 	}
 }
 
@@ -213,7 +213,7 @@ func (s *settler) deadLetter(ctx context.Context, d *delivery, v verdict) bool {
 	}
 	if err := s.deadLetters.store(ctx, d, v); err != nil {
 		s.troubles.deadLettersFailed(err)
-		s.log.Debug().Err(wire.Unsent(err)).Str("id", d.id).Str("reason", string(v.reason)).Msg("the dead letter could not be stored; the message is kept")
+		s.log.Debug().Err(wire.Unsent(err)).EmbedObject(d).Str("reason", string(v.reason)).Msg("the dead letter could not be stored; the message is kept")
 		if s.write(ctx, d, stateOf(v)) {
 			s.nak(d, putBackDelay)
 		}
@@ -301,7 +301,7 @@ const retryAckFor = 2 * time.Minute
 // server has confirmed, or ctx ends, since no other worker knows. Meanwhile the message
 // stays this worker's.
 func (s *settler) retryAck(ctx context.Context, d *delivery, reason messages.Reason, err error) {
-	s.log.Warn().Err(wire.Unsent(err)).Str("id", d.id).Msg("settled, but the server has not confirmed the ack; writing it to the ledger")
+	s.log.Warn().Err(wire.Unsent(err)).EmbedObject(d).Msg("settled, but the server has not confirmed the ack; writing it to the ledger")
 	retries := backoff.NewExponentialBackOff(backoff.WithInitialInterval(50*time.Millisecond),
 		backoff.WithMaxInterval(time.Second), backoff.WithMaxElapsedTime(retryAckFor))
 	s.inFlight.add(d.msg)
@@ -324,7 +324,7 @@ func (s *settler) retryAck(ctx context.Context, d *delivery, reason messages.Rea
 		return err
 	}, backoff.WithContext(retries, ctx))
 	if err != nil {
-		s.log.Error().Err(wire.Unsent(err)).Str("id", d.id).Msg("settled, but neither the server nor the ledger has confirmed it: the message may come again in doubt")
+		s.log.Error().Err(wire.Unsent(err)).EmbedObject(d).Msg("settled, but neither the server nor the ledger has confirmed it: the message may come again in doubt")
 	}
 }
 
@@ -386,7 +386,7 @@ func (s *settler) afterPanic(ctx context.Context, d *delivery, done func()) {
 	v := dead(d, messages.ReasonPoison, poisonByPanic)
 	if err := s.deadLetters.storeBare(ctx, d, v); err != nil {
 		s.troubles.deadLettersFailed(err)
-		s.log.Debug().Err(wire.Unsent(err)).Str("id", d.id).Msg("the dead letter could not be stored; the message is kept")
+		s.log.Debug().Err(wire.Unsent(err)).EmbedObject(d).Msg("the dead letter could not be stored; the message is kept")
 		s.nak(d, putBackDelay)
 		return
 	}

@@ -131,8 +131,10 @@ func (s askStage) ask(ctx context.Context, d *delivery, c *connector, asker send
 		return 0, verdict{}, false // it can't have been sent
 	}
 	m.ID = providerID(d.id, d.msg, d.firstPlace())
+	began := s.now()
 	receipt, found, err := asker.Ask(ctx, m, s.since(d))
 	now := s.now()
+	d.traceQuestion(c, began, now.Sub(began), found, err)
 	switch {
 	case found:
 		return 0, verdict{action: actSent, receipt: maskReceipt(receipt, d.code.To), connector: c.name, detail: "found by asking the provider"}, true

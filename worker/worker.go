@@ -40,6 +40,8 @@ type Options struct {
 	Ensure func(context.Context) error
 	// Metrics counts what happens. Default: metrics that are not registered.
 	Metrics *Metrics
+	// Tracer makes the spans of deliveries. Default: nil, nothing is traced.
+	Tracer Tracer
 	// Log gets one line for each attempt, and whatever an operator on call has to know.
 	Log zerolog.Logger
 	// Now is the clock by which codes expire. Default: time.Now.

@@ -6,9 +6,12 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/rs/zerolog"
+
 	"github.com/codeferry/codeferry/config"
 	"github.com/codeferry/codeferry/internal/bench"
 	"github.com/codeferry/codeferry/internal/broker"
+	"github.com/codeferry/codeferry/internal/telemetry"
 	"github.com/codeferry/codeferry/messages"
 )
 
@@ -43,7 +46,9 @@ deletes its streams at the end.
 
 Only --nats and --context name a server: NATS_URL and the selected context of the
 nats command line do not. The login can be in the variables of the nats command
-line (NATS_USER and NATS_PASSWORD, NATS_CREDS and others).`
+line (NATS_USER and NATS_PASSWORD, NATS_CREDS and others).
+
+The OTEL_ variables switch traces on, as for run.`
 }
 
 // AfterApply warns if the command line has a secret. The parser calls it.
@@ -80,11 +85,16 @@ func (c *benchCmd) Run(ctx context.Context, s streams) error {
 	if err != nil {
 		return err
 	}
+	traces, err := telemetry.Start(ctx, telemetry.Options{Version: version(), Log: zerolog.New(s.err)})
+	if err != nil {
+		return err
+	}
+	defer traces.Stop()
 	tuneGC()
 	bar := newProgress(s)
 	report, err := bench.Run(ctx, bench.Options{
 		NATS: target, Replicas: c.Replicas, Channel: messages.Channel(c.Channel), Messages: c.Messages, Concurrency: c.Concurrency,
-		Claims: config.Claims(c.Claims), Rate: c.Rate, Latency: c.Latency, Faults: c.FaultRate, Seed: c.Seed, Sealed: c.Sealed, Progress: bar.at,
+		Claims: config.Claims(c.Claims), Rate: c.Rate, Latency: c.Latency, Faults: c.FaultRate, Seed: c.Seed, Sealed: c.Sealed, Tracer: traces.Tracer(), Progress: bar.at,
 	})
 	bar.end()
 	if err != nil {

@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"context"
 	"encoding/base64"
 	"encoding/hex"
 	"encoding/json"
@@ -19,6 +20,7 @@ import (
 
 	"github.com/nats-io/nats.go"
 
+	"github.com/codeferry/codeferry/internal/otlptest"
 	"github.com/codeferry/codeferry/messages"
 )
 
@@ -185,8 +187,8 @@ worker:
 `
 
 // TestNothingLeaks sends marked codes to marked addresses with marked keys on every path. It
-// looks for the marks in all output: the debug log, every command's output, the metrics, and
-// the files of the store.
+// looks for the marks in all output: the debug log, every command's output, the metrics, the
+// spans, and the files of the store.
 func TestNothingLeaks(t *testing.T) {
 	t.Parallel()
 	m := marks{
@@ -205,7 +207,11 @@ func TestNothingLeaks(t *testing.T) {
 	listen, natsAddr := freeAddr(t), freeAddr(t)
 	cfg := write(t, "codeferry.yaml", strings.NewReplacer("NATS", natsAddr, "DATA", data, "KEY", key, "SANDBOX", sandboxURL,
 		"ACCESS"+"KEY", m["access key"], "WRONGKEY", m["wrong key"], "PASSWORD", m["password"]).Replace(leakConfig))
-	run := spawn(t, "run", "-c", cfg, "--listen", listen, "--log-level", "debug")
+	m["header of the collector"] = "LeakMarkedHeaderSecret"
+	collector := otlptest.HTTP(t)
+	program := command(context.WithoutCancel(t.Context()), t, "run", "-c", cfg, "--listen", listen, "--log-level", "debug")
+	program.Env = append(program.Env, "OTEL_EXPORTER_OTLP_ENDPOINT="+collector.URL, "OTEL_EXPORTER_OTLP_HEADERS=authorization="+m["header of the collector"])
+	run := watchProcess(t, program)
 	run.find("codeferry runs")
 
 	nc, err := messages.Connect("nats://" + natsAddr)
@@ -352,6 +358,11 @@ func TestNothingLeaks(t *testing.T) {
 		t.Errorf("exit status %d, want 0", status)
 	}
 	look("the log", run.output())
+	spans := collector.Spans()
+	if n := len(spans); n < 3*len(ids) {
+		t.Errorf("%d spans were exported, want 3 for each of %d codes or more", n, len(ids))
+	}
+	look("the spans", string(collector.Raw())+fmt.Sprint(spans))
 	nc.Close()
 	found = append(found, m.leaks("NATS", raw.Bytes())...)
 	files := 0

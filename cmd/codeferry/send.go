@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
 	"strings"
 	"time"
 
@@ -45,7 +46,10 @@ newer code superseded it, and 3 if there was no final outcome in time. Then the
 code may still be sent, and the command prints how to see its outcome. At the end
 of the wait it asks the stream for a newer code. A user with the role publisher
 may not ask: then the exit status is 3. With or without --wait, it is also 3 if
-NATS did not confirm that it stored the code: it may be sent.` + serverHelp
+NATS did not confirm that it stored the code: it may be sent.
+
+If the environment has a TRACEPARENT, the code carries it, and its spans are in that
+trace.` + serverHelp
 }
 
 // Run publishes one code.
@@ -88,7 +92,10 @@ func (c *sendCmd) publish(ctx context.Context, s streams, server natsServer, sea
 			return &deniedError{cause: err} // nothing is published yet
 		}
 	}
-	p, err := messages.NewPublisher(nc, messages.PublisherOptions{Timeout: c.Timeout, Sealer: sealer})
+	p, err := messages.NewPublisher(nc, messages.PublisherOptions{
+		Timeout: c.Timeout, Sealer: sealer,
+		TraceParent: func(context.Context) string { return os.Getenv("TRACEPARENT") },
+	})
 	if err != nil {
 		return err
 	}

@@ -55,6 +55,8 @@ type Options struct {
 	Seed uint64
 	// Sealed encrypts the messages.
 	Sealed bool
+	// Tracer makes the worker's spans. Default: nil, nothing is traced.
+	Tracer worker.Tracer
 	// Progress is called with the number of settled messages and the total. Default: no
 	// call.
 	Progress func(n, total int)
@@ -171,7 +173,7 @@ func (r *run) prepare() error {
 		return err
 	}
 	r.worker, err = worker.New(worker.Options{
-		Conn: r.nc, JetStream: r.js, Config: cfg, Log: zerolog.Nop(),
+		Conn: r.nc, JetStream: r.js, Config: cfg, Tracer: r.o.Tracer, Log: zerolog.Nop(),
 		Ensure: func(ctx context.Context) error { return broker.Ensure(ctx, r.js, r.streams) },
 	})
 	return err
@@ -312,7 +314,7 @@ func (r *run) report(ctx context.Context, took time.Duration, used usage) (*Repo
 		Messages: r.o.Messages, Dead: int(dead.CachedInfo().State.Msgs), //nolint:gosec // likewise
 		Seconds: took.Seconds(), PerSecond: n / took.Seconds(),
 		CPUMicros: used.cpu.Seconds() / n * 1e6, Allocs: float64(used.allocs) / n, Bytes: float64(used.bytes) / n,
-		Channel: r.o.Channel, Concurrency: r.o.Concurrency, LatencyMS: milliseconds(r.o.Latency), Rate: r.o.Rate, Faults: r.o.Faults, Sealed: r.o.Sealed, Seed: r.o.Seed,
+		Channel: r.o.Channel, Concurrency: r.o.Concurrency, LatencyMS: milliseconds(r.o.Latency), Rate: r.o.Rate, Faults: r.o.Faults, Sealed: r.o.Sealed, Traced: r.o.Tracer != nil, Seed: r.o.Seed,
 	}
 	r.provider.fill(rep)
 	return rep, nil

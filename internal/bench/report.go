@@ -18,6 +18,7 @@ type Report struct {
 	Rate        int              `json:"rate,omitempty"`
 	Faults      float64          `json:"faults,omitempty"`
 	Sealed      bool             `json:"sealed,omitempty"`
+	Traced      bool             `json:"traced,omitempty"`
 	Seed        uint64           `json:"seed"`
 
 	// Messages is the number that the stream acknowledged. Each is settled: Sent, as the
@@ -77,6 +78,9 @@ func (r *Report) String() string {
 	}
 	if r.Sealed {
 		b.WriteString(", sealed")
+	}
+	if r.Traced {
+		b.WriteString(", traced")
 	}
 	fmt.Fprintf(&b, "\n\n  settled       %.0f/s, all in %.2f s\n  sent          %d, dead %d, requests %d, accepted twice %d\n", r.PerSecond, r.Seconds, r.Sent, r.Dead, r.Requests, r.Twice)
 	fmt.Fprintf(&b, "  a message     %.0f µs CPU, %.0f allocations, %.1f KiB (the whole process)\n", r.CPUMicros, r.Allocs, r.Bytes/1024)

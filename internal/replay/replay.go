@@ -287,7 +287,7 @@ func (r *run) publish(ctx context.Context, l archive.Letter) (Decision, error) {
 	msg.Header.Set(jetstream.MsgIDHeader, replayID(l))
 	msg.Header.Set(wire.EpochHeader, strconv.Itoa(l.Epoch+1))
 	if l.TraceParent != "" {
-		msg.Header.Set("traceparent", l.TraceParent)
+		msg.Header.Set(wire.TraceParentHeader, l.TraceParent)
 	}
 	// If another message waits, it is a newer code or this replay.
 	ack, err := r.js.PublishMsg(ctx, msg, jetstream.WithExpectLastSequencePerSubject(0))

@@ -14,7 +14,7 @@ import (
 // keeps the old value and names it.
 func TestAdopt(t *testing.T) {
 	t.Parallel()
-	taken := []string{"nats.user", "nats.password", "nats.token", "nats.replicas", "nats.maxBytes", "nats.outcomesBytes", "nats.deadBytes", "nats.ledgerBytes", "http.token", "apps", "connectors", "worker", "sealing", "warnings"}
+	taken := []string{"nats.user", "nats.password", "nats.token", "nats.replicas", "nats.maxBytes", "nats.outcomesBytes", "nats.deadBytes", "nats.ledgerBytes", "http.token", "http.pprof", "apps", "connectors", "worker", "sealing", "warnings"}
 	restart := []string{"nats.url", "nats.listen", "nats.nkey", "nats.creds", "nats.tls", "nats.inboxPrefix", "nats.domain", "nats.apiPrefix", "dataDir", "encryptionKey", "listen", "http.tls"}
 	var seen []string
 	var each func(prefix string, v func(*config.Config) reflect.Value)
@@ -88,6 +88,8 @@ func change(t *testing.T, name string, v reflect.Value) {
 		v.SetString("nats://other")
 	case reflect.Int, reflect.Int64:
 		v.SetInt(9)
+	case reflect.Bool:
+		v.SetBool(true)
 	case reflect.Map:
 		v.Set(reflect.MakeMap(v.Type()))
 	case reflect.Slice:

@@ -19,6 +19,7 @@ import (
 
 	"github.com/codeferry/codeferry/config"
 	"github.com/codeferry/codeferry/internal/broker"
+	"github.com/codeferry/codeferry/internal/telemetry"
 	"github.com/codeferry/codeferry/worker"
 )
 
@@ -61,6 +62,11 @@ func Run(ctx context.Context, o Options) error {
 	if err != nil {
 		return err
 	}
+	traces, err := telemetry.Start(ctx, telemetry.Options{Version: o.Build.Version, Metrics: telemetry.NewMetrics(registry), Log: o.Log})
+	if err != nil {
+		return err
+	}
+	defer traces.Stop()
 	listener, err := Listen(ctx, o.Config.Listen, "choose another with --listen or listen")
 	if err != nil {
 		return err
@@ -70,7 +76,7 @@ func Run(ctx context.Context, o Options) error {
 
 	s := &running{
 		config: o.Config, embedded: o.Config.NATS.URL == "", reload: o.Reload, log: o.Log, now: o.Now, ackWait: o.AckWait,
-		target: broker.TargetOf(o.Config.NATS, connectionName), web: web, metrics: worker.NewMetrics(registry),
+		target: broker.TargetOf(o.Config.NATS, connectionName), web: web, metrics: worker.NewMetrics(registry), tracer: traces.Tracer(),
 		permissions: &permissions{conditions: web.conditions, log: o.Log}, connected: natsConnected(registry),
 	}
 	if s.embedded {
@@ -133,6 +139,7 @@ type running struct {
 	// refusal is why a server refuses the lost connection; nil if none does.
 	refusal atomic.Pointer[error]
 	metrics *worker.Metrics
+	tracer  worker.Tracer
 	now     func() time.Time
 	ackWait time.Duration
 	// connected is codeferry_nats_connected.
@@ -215,6 +222,7 @@ func (s *running) newWorker(c *config.Config) (*worker.Worker, error) {
 		JetStream: js,
 		Config:    c,
 		Metrics:   s.metrics,
+		Tracer:    s.tracer,
 		Log:       s.log,
 		Now:       s.now,
 		Ensure:    broker.LeaveSilent(s.nc, s.log, keeper.Ensure),

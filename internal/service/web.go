@@ -32,9 +32,10 @@ type web struct {
 	worker atomic.Pointer[workerState]
 	// conditions are all other states to report.
 	conditions *Conditions
-	// guarded is the handler behind the guard, and guard the current guard.
-	guarded http.Handler
-	guard   atomic.Pointer[guard]
+	// guarded is the handler behind the guard, profiled is the same with profiles, and guard
+	// is the current guard.
+	guarded, profiled http.Handler
+	guard             atomic.Pointer[guard]
 }
 
 const (
@@ -63,12 +64,12 @@ func newWeb(c *config.Config, registry *prometheus.Registry, log zerolog.Logger)
 	// Handlers that are not for everyone go behind the guard.
 	guarded := http.NewServeMux()
 	guarded.HandleFunc("GET /{$}", index)
-	guarded.Handle("GET /metrics", promhttp.HandlerFor(registry, promhttp.HandlerOpts{}))
+	guarded.Handle("GET /metrics", promhttp.HandlerFor(registry, promhttp.HandlerOpts{EnableOpenMetrics: true}))
 	all := http.NewServeMux()
 	all.HandleFunc("GET /livez", func(rw http.ResponseWriter, _ *http.Request) { answer(rw, http.StatusOK, "ok") })
 	all.HandleFunc("GET /readyz", w.readyz)
 	all.HandleFunc("GET /healthz", w.healthz)
-	w.guarded = guarded
+	w.guarded, w.profiled = guarded, withProfiles(guarded)
 	w.admit(c.HTTP)
 	all.HandleFunc("/", func(rw http.ResponseWriter, r *http.Request) { w.guard.Load().ServeHTTP(rw, r) })
 	w.server = &http.Server{
@@ -94,7 +95,13 @@ func newWeb(c *config.Config, registry *prometheus.Registry, log zerolog.Logger)
 }
 
 // admit replaces the guard by one for h.
-func (w *web) admit(h config.HTTP) { w.guard.Store(newGuard(h, w.guarded)) }
+func (w *web) admit(h config.HTTP) {
+	next := w.guarded
+	if h.PProf {
+		next = w.profiled
+	}
+	w.guard.Store(newGuard(h, next))
+}
 
 // serverLog passes on net/http's log lines: mostly failed handshakes, which anyone can cause.
 type serverLog struct{ log zerolog.Logger }

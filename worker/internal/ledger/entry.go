@@ -75,6 +75,9 @@ type Entry struct {
 	// Unfilled says that an outcome has told that no connector can fill in its template for
 	// the message. So it is told once, however long the message waits for a configuration.
 	Unfilled bool `json:"unfilled,omitempty"`
+	// Trace is the span of the delivery, as a W3C traceparent; empty if it is not sampled.
+	// The span of the next delivery links to it.
+	Trace string `json:"trace,omitempty"`
 	// Why says why a Released message was put back. Open names the connectors whose circuit
 	// breakers were open. They are for operators; no worker decides by them.
 	Why  Why      `json:"why,omitempty"`
