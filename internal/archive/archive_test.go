@@ -10,8 +10,9 @@ import (
 	"testing"
 	"time"
 
+	"github.com/codeferry/codeferry/internal/testmain"
+
 	"github.com/nats-io/nats.go/jetstream"
-	"go.uber.org/goleak"
 
 	"github.com/codeferry/codeferry/internal/archive"
 	"github.com/codeferry/codeferry/internal/broker"
@@ -21,7 +22,7 @@ import (
 	"github.com/codeferry/codeferry/messages/wire"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) { testmain.NoLeaks(m) }
 
 func streams(t *testing.T) jetstream.JetStream {
 	t.Helper()

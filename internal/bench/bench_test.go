@@ -6,8 +6,9 @@ import (
 	"testing"
 	"time"
 
+	"github.com/codeferry/codeferry/internal/testmain"
+
 	"github.com/nats-io/nats.go/jetstream"
-	"go.uber.org/goleak"
 
 	"github.com/codeferry/codeferry/internal/bench"
 	"github.com/codeferry/codeferry/internal/broker"
@@ -17,7 +18,7 @@ import (
 	"github.com/codeferry/codeferry/messages/wire"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) { testmain.NoLeaks(m) }
 
 func TestRunCountsWhatWasSettled(t *testing.T) {
 	for name, o := range map[string]bench.Options{

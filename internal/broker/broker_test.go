@@ -13,7 +13,6 @@ import (
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 	"github.com/rs/zerolog"
-	"go.uber.org/goleak"
 
 	"github.com/codeferry/codeferry/config"
 	"github.com/codeferry/codeferry/internal/broker"
@@ -27,7 +26,7 @@ import (
 
 func TestMain(m *testing.M) {
 	testmain.Wide(4)
-	goleak.VerifyTestMain(m)
+	testmain.NoLeaks(m)
 }
 
 func start(t *testing.T, dir string) *broker.Embedded {

@@ -13,7 +13,6 @@ import (
 	"github.com/nats-io/nats-server/v2/server"
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
-	"go.uber.org/goleak"
 
 	"github.com/codeferry/codeferry/internal/archive"
 	"github.com/codeferry/codeferry/internal/broker"
@@ -27,7 +26,7 @@ import (
 
 func TestMain(m *testing.M) {
 	testmain.Wide(4)
-	goleak.VerifyTestMain(m)
+	testmain.NoLeaks(m)
 }
 
 var many = flag.Int("replay.letters", 2000, "how many dead letters the large tests replay")

@@ -16,7 +16,6 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/rs/zerolog"
-	"go.uber.org/goleak"
 
 	"github.com/codeferry/codeferry/config"
 	"github.com/codeferry/codeferry/internal/syncbuf"
@@ -27,7 +26,7 @@ import (
 
 func TestMain(m *testing.M) {
 	testmain.Wide(2)
-	goleak.VerifyTestMain(m)
+	testmain.NoLeaks(m)
 }
 
 const (

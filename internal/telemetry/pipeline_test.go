@@ -8,9 +8,10 @@ import (
 	"testing"
 	"time"
 
+	"github.com/codeferry/codeferry/internal/testmain"
+
 	"github.com/nats-io/nats.go"
 	"github.com/rs/zerolog"
-	"go.uber.org/goleak"
 
 	"github.com/codeferry/codeferry/config"
 	"github.com/codeferry/codeferry/internal/broker"
@@ -26,7 +27,7 @@ import (
 	"github.com/codeferry/codeferry/worker"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) { testmain.NoLeaks(m) }
 
 const (
 	publisherTrace  = "0af7651916cd43dd8448eb211c80319c"

@@ -4,16 +4,17 @@ import (
 	"context"
 	"testing"
 
+	"github.com/codeferry/codeferry/internal/testmain"
+
 	"github.com/aliyun/alibaba-cloud-sdk-go/services/dm"
 	"github.com/aliyun/alibaba-cloud-sdk-go/services/dysmsapi"
-	"go.uber.org/goleak"
 
 	fakealiyun "github.com/codeferry/codeferry/internal/fakes/aliyun"
 	"github.com/codeferry/codeferry/sender"
 	"github.com/codeferry/codeferry/sender/aliyun"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) { testmain.NoLeaks(m) }
 
 // options returns an account that the fake accepts.
 func options(endpoint string) aliyun.Account {

@@ -7,8 +7,6 @@ import (
 	"net/http"
 	"testing"
 
-	"go.uber.org/goleak"
-
 	fakealiyun "github.com/codeferry/codeferry/internal/fakes/aliyun"
 	"github.com/codeferry/codeferry/internal/fakes/faulty"
 	"github.com/codeferry/codeferry/internal/testmain"
@@ -19,7 +17,7 @@ import (
 
 func TestMain(m *testing.M) {
 	testmain.Wide(4)
-	goleak.VerifyTestMain(m)
+	testmain.NoLeaks(m)
 }
 
 const (

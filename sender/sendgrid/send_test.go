@@ -7,8 +7,6 @@ import (
 	"strings"
 	"testing"
 
-	"go.uber.org/goleak"
-
 	"github.com/codeferry/codeferry/internal/fakes/faulty"
 	fakesendgrid "github.com/codeferry/codeferry/internal/fakes/sendgrid"
 	"github.com/codeferry/codeferry/internal/testmain"
@@ -20,7 +18,7 @@ import (
 
 func TestMain(m *testing.M) {
 	testmain.Wide(4)
-	goleak.VerifyTestMain(m)
+	testmain.NoLeaks(m)
 }
 
 const (

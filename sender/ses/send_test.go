@@ -8,8 +8,6 @@ import (
 	"testing"
 	"time"
 
-	"go.uber.org/goleak"
-
 	fakeses "github.com/codeferry/codeferry/internal/fakes/ses"
 	"github.com/codeferry/codeferry/internal/testmain"
 	"github.com/codeferry/codeferry/messages"
@@ -20,7 +18,7 @@ import (
 
 func TestMain(m *testing.M) {
 	testmain.Wide(4)
-	goleak.VerifyTestMain(m)
+	testmain.NoLeaks(m)
 }
 
 func connector(t testing.TB, endpoint string, change ...func(*ses.Config)) sender.Sender {

@@ -15,7 +15,6 @@ import (
 	"github.com/nats-io/nats-server/v2/server"
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
-	"go.uber.org/goleak"
 
 	"github.com/codeferry/codeferry/config"
 	"github.com/codeferry/codeferry/internal/broker"
@@ -36,7 +35,7 @@ func TestMain(m *testing.M) {
 		_ = os.Setenv(role+"_PASSWORD", strconv.Quote(password)) // the name is a valid one
 	}
 	testmain.Wide(2)
-	goleak.VerifyTestMain(m)
+	testmain.NoLeaks(m)
 }
 
 const (

@@ -11,7 +11,6 @@ import (
 	"testing"
 
 	"github.com/nats-io/nats.go/jetstream"
-	"go.uber.org/goleak"
 
 	"github.com/codeferry/codeferry/config"
 	"github.com/codeferry/codeferry/internal/archive"
@@ -26,7 +25,7 @@ import (
 
 func TestMain(m *testing.M) {
 	testmain.Wide(2)
-	goleak.VerifyTestMain(m)
+	testmain.NoLeaks(m)
 }
 
 // patience limits every wait for something that has to happen.

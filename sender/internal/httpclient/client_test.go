@@ -16,8 +16,6 @@ import (
 	"testing"
 	"time"
 
-	"go.uber.org/goleak"
-
 	"github.com/codeferry/codeferry/internal/fakes/faulty"
 	"github.com/codeferry/codeferry/internal/testmain"
 )
@@ -28,7 +26,7 @@ func TestMain(m *testing.M) {
 		return
 	}
 	testmain.Wide(4)
-	goleak.VerifyTestMain(m)
+	testmain.NoLeaks(m)
 }
 
 // direct makes a client that uses no proxy, whatever the environment says.

@@ -6,8 +6,6 @@ import (
 	"testing"
 	"time"
 
-	"go.uber.org/goleak"
-
 	"github.com/codeferry/codeferry/internal/testmain"
 	"github.com/codeferry/codeferry/messages"
 	"github.com/codeferry/codeferry/sender"
@@ -17,7 +15,7 @@ import (
 
 func TestMain(m *testing.M) {
 	testmain.Wide(4)
-	goleak.VerifyTestMain(m)
+	testmain.NoLeaks(m)
 }
 
 const key = "key/of+a=customer"

@@ -4,14 +4,12 @@ import (
 	"testing"
 	"time"
 
-	"go.uber.org/goleak"
-
 	"github.com/codeferry/codeferry/internal/testmain"
 )
 
 func TestMain(m *testing.M) {
 	testmain.Wide(2)
-	goleak.VerifyTestMain(m)
+	testmain.NoLeaks(m)
 }
 
 const (

@@ -3,7 +3,7 @@ package ledger_test
 import (
 	"testing"
 
-	"go.uber.org/goleak"
+	"github.com/codeferry/codeferry/internal/testmain"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) { testmain.NoLeaks(m) }

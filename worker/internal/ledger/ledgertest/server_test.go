@@ -9,8 +9,9 @@ import (
 	"testing"
 	"time"
 
+	"github.com/codeferry/codeferry/internal/testmain"
+
 	"github.com/nats-io/nats.go/jetstream"
-	"go.uber.org/goleak"
 
 	"github.com/codeferry/codeferry/internal/natstest"
 	"github.com/codeferry/codeferry/messages/wire"
@@ -18,7 +19,7 @@ import (
 	"github.com/codeferry/codeferry/worker/internal/ledger/ledgertest"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) { testmain.NoLeaks(m) }
 
 // bucket is a bucket for tests, with what the ledger itself does not do to it.
 type bucket struct {
