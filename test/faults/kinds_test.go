@@ -73,9 +73,9 @@ func TestPlansHaveWhatFits(t *testing.T) {
 		every[f.kind] = 2
 	}
 	for b, lacks := range map[Broker][]Kind{
-		R1:       {NodeStop},
+		R1:       {NodeStop, NodeCut},
 		R3:       {FullStore},
-		Embedded: {WorkerCut, NodeStop, FullStore, Rotation},
+		Embedded: {WorkerCut, NodeStop, NodeCut, FullStore, Rotation},
 	} {
 		p := ShortNeighbors(b, 1)
 		p.Times = every
