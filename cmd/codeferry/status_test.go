@@ -105,7 +105,7 @@ func TestStatusSaysWhatItCannotSearch(t *testing.T) {
 		call(t, append([]string{"send", "--nats", nats, "--channel", "sms", "--to", "+8613012345678", "--type", "SignIn", "--code", "123456"}, more...)...).want(t, 0)
 	}
 	file := write(t, "codeferry.yaml", strings.NewReplacer("NATS", nats, "SANDBOX", "http://127.0.0.1:1").Replace(watchingConfig)+"sealing: {keys: [\"${file:"+key+"}\"]}\n")
-	const note = "1 waiting message cannot be opened here, and may be to this address, too"
+	const note = "1 waiting message cannot be opened here, and may be "
 	for name, c := range map[string]struct {
 		args []string
 		rows int
@@ -113,6 +113,7 @@ func TestStatusSaysWhatItCannotSearch(t *testing.T) {
 	}{
 		"without the key":     {[]string{"--nats", nats, "--to", "+8613012345678"}, 1, true},
 		"with the key":        {[]string{"-c", file, "--to", "+8613012345678"}, 2, false},
+		"only a sealed one":   {[]string{"--nats", nats, "--to", "+8613012345679"}, 0, true},
 		"another question":    {[]string{"--nats", nats, "--key", "u1"}, 1, false},
 		"after it was stored": {[]string{"--nats", nats, "--to", "+8613012345678", "--since", time.Now().Add(time.Hour).Format(time.RFC3339)}, 0, false},
 	} {

@@ -216,7 +216,7 @@ func (f *finder) nothing(ctx context.Context) error {
 	if !f.empty() { // it came to an end while this looked
 		return fmt.Errorf("%s has just been settled; ask again", name)
 	}
-	return errors.New(t.verdict(name, f.query))
+	return errors.New(t.verdict(name, f.query, f.closed))
 }
 
 // account finds out which of the messages that the stream ever stored are known.
@@ -332,8 +332,9 @@ func (a *account) missing(since time.Time) (n int, exact bool) {
 	return n + open, open == 0 || !since.After(a.made)
 }
 
-// verdict says that nothing was found, and what that means.
-func (a *account) verdict(name string, q statusQuery) string {
+// verdict says that nothing was found, and what that means. closed counts the waiting messages
+// whose address could not be read.
+func (a *account) verdict(name string, q statusQuery, closed int) string {
 	since, whole := a.known()
 	at := func(t time.Time) string { return t.Local().Format(localTime) }
 	asked := ""
@@ -366,7 +367,11 @@ func (a *account) verdict(name string, q statusQuery) string {
 		}
 		why = append(why, fmt.Sprintf("of the messages that %s stored%s, %s%d left no outcome (%s)", wire.StreamName, span(from, since), most, n, what))
 	}
-	text := fmt.Sprintf("nothing is known of %s%s: it does not wait, and there is no outcome and no dead letter of it. ", name, asked)
+	waits := "it does not wait, and there"
+	if closed > 0 {
+		waits = fmt.Sprintf("%s cannot be opened here, and may be it: name a configuration that has the sealing key by -c; there", count(closed, "waiting message"))
+	}
+	text := fmt.Sprintf("nothing is known of %s%s: %s is no outcome and no dead letter of it. ", name, asked, waits)
 	if since.IsZero() {
 		text += "Whether it was published can't be known"
 	} else {
