@@ -69,7 +69,7 @@ func protocol(getenv func(string) string) (name, warning string) {
 // panics if a size is negative.
 func mistake(getenv func(string) string) string {
 	for _, name := range []string{varEndpoint, varTraces} {
-		if u, err := url.Parse(getenv(name)); getenv(name) != "" && (err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "") {
+		if u, err := url.Parse(strings.TrimSpace(getenv(name))); getenv(name) != "" && (err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "") {
 			return name + " is not a URL such as http://127.0.0.1:4318"
 		}
 	}
@@ -101,20 +101,22 @@ func newExporter(ctx context.Context, protocol string) (sdktrace.SpanExporter, e
 	return otlptracehttp.New(ctx)
 }
 
-// secrets returns what the variables hold that no log may show: the values of the headers,
-// and a password in an endpoint.
+// secrets returns what the variables hold that no log may show: the values of the headers, also
+// each word, because a collector can repeat a token without its scheme; and a password in an
+// endpoint.
 func secrets(getenv func(string) string) (all []string) {
 	for _, name := range headerVariables {
 		for header := range strings.SplitSeq(getenv(name), ",") {
 			_, value, _ := strings.Cut(header, "=")
-			all = append(all, value)
+			all = append(all, strings.TrimSpace(value))
 			if decoded, err := url.PathUnescape(value); err == nil {
-				all = append(all, decoded)
+				all = append(all, strings.TrimSpace(decoded))
+				all = append(all, strings.Fields(decoded)...)
 			}
 		}
 	}
 	for _, name := range []string{varEndpoint, varTraces} {
-		if u, err := url.Parse(getenv(name)); err == nil && u.User != nil {
+		if u, err := url.Parse(strings.TrimSpace(getenv(name))); err == nil && u.User != nil {
 			password, _ := u.User.Password()
 			all = append(all, password)
 		}

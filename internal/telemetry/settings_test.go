@@ -1,6 +1,9 @@
 package telemetry_test
 
 import (
+	"io"
+	"net/http"
+	"net/http/httptest"
 	"strings"
 	"testing"
 
@@ -41,6 +44,7 @@ func TestMistakes(t *testing.T) {
 		"no delay":                       {delay, "0", isOff},
 
 		"two headers, and a comma too many": {headers, "authorization=Bearer%20s3cr3t, x-scope = a%2Cb,", ""},
+		"a URL with spaces around it":       {endpoint, " http://127.0.0.1:1 ", ""},
 		"a URL with all parts":              {endpoint, "https://user:s3cr3t@127.0.0.1:1/path?key=s3cr3t", ""},
 		"a queue of one":                    {queue, "1", ""},
 	} {
@@ -54,6 +58,30 @@ func TestMistakes(t *testing.T) {
 				check.True(t, "the log names the variable", strings.Contains(log.String(), c.variable+c.want), log.String())
 				check.Equal(t, "lines in the log", strings.Count(log.String(), "\n"), 1)
 			}
+			check.True(t, "the log shows no secret", !strings.Contains(log.String(), "s3cr3t"), log.String())
+		})
+	}
+}
+
+// TestACollectorThatRepeatsTheToken: the log has the answer, without the token.
+func TestACollectorThatRepeatsTheToken(t *testing.T) {
+	for name, header := range map[string]string{
+		"a scheme and a token": "authorization=Bearer%20s3cr3t-t0ken",
+		"with spaces":          "x-token = s3cr3t-t0ken ",
+	} {
+		t.Run(name, func(t *testing.T) {
+			collector := httptest.NewServer(http.HandlerFunc(func(rw http.ResponseWriter, _ *http.Request) {
+				rw.WriteHeader(http.StatusUnauthorized)
+				_, _ = io.WriteString(rw, "nobody has the token s3cr3t-t0ken")
+			}))
+			t.Cleanup(collector.Close)
+			t.Setenv("OTEL_EXPORTER_OTLP_ENDPOINT", collector.URL)
+			t.Setenv("OTEL_EXPORTER_OTLP_HEADERS", header)
+			var log syncbuf.Buffer
+			traces := started(t, &log, nil)
+			deliver(traces.Tracer(), 1)
+			traces.Stop()
+			check.True(t, "the log has the answer", strings.Contains(log.String(), "nobody has the token"), log.String())
 			check.True(t, "the log shows no secret", !strings.Contains(log.String(), "s3cr3t"), log.String())
 		})
 	}
