@@ -45,9 +45,9 @@ func TestHeard(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				conn := &twoServers{}
 				p := &Publisher{opts: PublisherOptions{AckWait: c.ackWait}, leaver: leave.New(conn, time.Now, nil)}
-				for end := time.Now().Add(10 * time.Second); time.Now().Before(end); time.Sleep(100 * time.Millisecond) {
+				for end := time.Now().Add(10 * time.Second); time.Now().Before(end); <-time.After(100 * time.Millisecond) {
 					begun := time.Now()
-					time.Sleep(c.waited)
+					<-time.After(c.waited)
 					p.heard(begun, c.err)
 				}
 				check.Equal(t, "servers that were left", conn.left, c.left)
