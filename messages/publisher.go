@@ -242,7 +242,7 @@ func (p *Publisher) publish(ctx context.Context, out outgoing, doubt bool) (Ack,
 		try, cancelTry := context.WithTimeout(ctx, p.opts.AckWait)
 		ack, err := p.js.PublishMsg(try, out.msg, jetstream.WithRetryAttempts(0)) // this loop retries
 		cancelTry()
-		p.heard(ctx, begun, err)
+		p.heard(begun, err)
 		switch {
 		case err == nil:
 			return Ack{ID: out.id, Sequence: ack.Sequence, Duplicate: ack.Duplicate}, nil
@@ -272,12 +272,17 @@ func (p *Publisher) publish(ctx context.Context, out outgoing, doubt bool) (Ack,
 	}
 }
 
+// leastSilence is how long a try must have waited for its answer to show that none comes, unless
+// AckWait is shorter: a caller can give up at any time.
+const leastSilence = 250 * time.Millisecond
+
 // heard notes the end of a try for the decision to leave the server.
-func (p *Publisher) heard(ctx context.Context, begun time.Time, err error) {
+func (p *Publisher) heard(begun time.Time, err error) {
+	ended := errors.Is(err, context.DeadlineExceeded) || errors.Is(err, context.Canceled)
 	switch {
 	case err == nil:
 		p.leaver.Answered()
-	case ctx.Err() == nil && (errors.Is(err, context.DeadlineExceeded) || noStream(err)):
+	case noStream(err), ended && time.Since(begun) >= min(leastSilence, p.opts.AckWait):
 		p.leaver.Silent(begun)
 	}
 }

@@ -165,11 +165,12 @@ func (k *keeper) look(ctx context.Context) {
 }
 
 // found handles the result of Options.Ensure. An error that the server did not answer
-// changes nothing, but the next check comes soon.
+// changes nothing, but the next check comes soon. One that is not permitted changes nothing
+// either, and costs a line in the server's log each time.
 func (k *keeper) found(err error) {
 	before := *k.unfit.Load()
 	var b blocker
-	k.unanswered.Store(err != nil && !errors.As(err, &b))
+	k.unanswered.Store(err != nil && !errors.As(err, &b) && !errors.Is(err, nats.ErrPermissionViolation))
 	switch {
 	case err == nil && before != nil:
 		k.unfit.Store(new(error))

@@ -68,6 +68,7 @@ func TestKeeperOfUnfitSettings(t *testing.T) {
 		{"all is well", nil, false, false, 0, 0, keepEvery},
 		{"the server does not answer", errors.New("timeout"), false, false, 0, 0, keepSoon},
 		{"it answers again", nil, false, false, 0, 0, keepEvery},
+		{"it denies the question", fmt.Errorf("look at it: %w", nats.ErrPermissionViolation), false, false, 0, 0, keepEvery},
 		{"what blocks", unfitness{true}, true, true, 1, 1, keepSoon},
 		{"it goes on", unfitness{true}, true, true, 1, 1, keepSoon},
 		{"no answer meanwhile", errors.New("timeout"), true, true, 1, 1, keepSoon},

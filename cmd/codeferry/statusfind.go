@@ -369,7 +369,7 @@ func (a *account) verdict(name string, q statusQuery, closed int) string {
 	}
 	waits := "it does not wait, and there"
 	if closed > 0 {
-		waits = fmt.Sprintf("%s cannot be opened here, and may be it: name a configuration that has the sealing key by -c; there", count(closed, "waiting message"))
+		waits = count(closed, "waiting message") + " cannot be opened here, and may be it: name a configuration that has the sealing key by -c; there"
 	}
 	text := fmt.Sprintf("nothing is known of %s%s: %s is no outcome and no dead letter of it. ", name, asked, waits)
 	if since.IsZero() {

@@ -3,8 +3,11 @@ package broker
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 	"sync"
+
+	"github.com/nats-io/nats.go/jetstream"
 
 	"github.com/codeferry/codeferry/messages/wire"
 )
@@ -17,11 +20,11 @@ type Denials struct {
 	waiting map[*context.CancelCauseFunc]struct{}
 }
 
-// Heard takes an error of [Target.Denied]. It ends the requests that wait to make or change
-// a stream or a consumer, if err is about one.
+// Heard takes an error of [Target.Denied]. It ends the requests that wait to look at, make or
+// change a stream or a consumer, if err is about one.
 func (d *Denials) Heard(err error) {
 	operation, subject := Denial(err)
-	if operation != "publish" || !changes(subject) {
+	if operation != "publish" || !changes(subject) && !looks(subject) {
 		return
 	}
 	d.mu.Lock()
@@ -38,7 +41,15 @@ func changes(subject string) bool {
 		strings.Contains(subject, ".CONSUMER.CREATE."+wire.StreamName+".")
 }
 
-// until returns a context that ends with ctx, or when the server denies a change. Its cause is
+// looks reports whether a request to subject looks at a stream or a consumer of the workers.
+func looks(subject string) bool {
+	if _, stream, ok := strings.Cut(subject, ".STREAM.INFO."); ok {
+		return slices.ContainsFunc(wire.StreamConfigs(wire.StreamOptions{}), func(c jetstream.StreamConfig) bool { return c.Name == stream })
+	}
+	return strings.Contains(subject, ".CONSUMER.INFO."+wire.StreamName+".")
+}
+
+// until returns a context that ends with ctx, or when the server denies a look or a change. Its cause is
 // a *notPermittedError then. The caller has to call end.
 func (d *Denials) until(ctx context.Context) (limited context.Context, end func()) {
 	if d == nil {
@@ -59,12 +70,16 @@ func (d *Denials) until(ctx context.Context) (limited context.Context, end func(
 	}
 }
 
-// notPermittedError is a request to make or change something that the server refused.
+// notPermittedError is a request to look at, make or change something that the server refused.
 type notPermittedError struct{ cause error }
 
 func (e *notPermittedError) Error() string {
 	operation, subject := Denial(e.cause)
-	return fmt.Sprintf("NATS does not permit this user to %s to %s; run codeferry provision with one that has the permission (docs/roles.md)", operation, subject)
+	remedy := "run codeferry provision with one that has the permission (docs/roles.md)"
+	if looks(subject) {
+		remedy = "docs/roles.md lists what a worker needs"
+	}
+	return fmt.Sprintf("NATS does not permit this user to %s to %s; %s", operation, subject, remedy)
 }
 
 func (e *notPermittedError) Unwrap() error { return e.cause }

@@ -14,6 +14,7 @@ import (
 	"github.com/rs/zerolog"
 
 	"github.com/codeferry/codeferry/internal/broker"
+	"github.com/codeferry/codeferry/internal/check"
 	"github.com/codeferry/codeferry/internal/natstest"
 	"github.com/codeferry/codeferry/messages/wire"
 	"github.com/codeferry/codeferry/sender"
@@ -103,6 +104,42 @@ func TestTheLogSaysWhoMadeIt(t *testing.T) {
 					t.Errorf("the log has %d such lines about a %s, want %d: %s", got, what, n, log.String())
 				}
 			}
+		})
+	}
+}
+
+// TestADeniedLook: a server that denies a question has answered it. The error says what to do,
+// and the connection does not leave the server, because every other one denies the same.
+func TestADeniedLook(t *testing.T) {
+	t.Parallel()
+	for name, subject := range map[string]string{
+		"a stream":   "$JS.API.STREAM.INFO." + wire.OutcomesName,
+		"a consumer": "$JS.API.CONSUMER.INFO." + wire.StreamName + ".sms",
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			s := natstest.Start(t, func(o *server.Options) {
+				o.Users = []*server.User{
+					{Username: "all", Password: "p"},
+					{Username: "worker", Password: "p", Permissions: &server.Permissions{Publish: &server.SubjectPermission{Deny: []string{subject}}}},
+				}
+			})
+			natstest.Provision(t, s.Connect(t, nats.UserInfo("all", "p")), wire.StreamOptions{})
+			var denials broker.Denials
+			target := broker.Target{URL: s.ClientURL(), User: "worker", Password: sender.NewSecret("p"), Denied: denials.Heard}
+			nc, err := broker.Connect(t.Context(), target, zerolog.Nop())
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer nc.Close()
+			js, err := broker.JetStream(nc, target)
+			if err != nil {
+				t.Fatal(err)
+			}
+			err = broker.NewKeeper(js, wire.StreamOptions{}, &denials, zerolog.Nop()).Ensure(deadline(t))
+			check.True(t, "it is a violation of a permission", errors.Is(err, nats.ErrPermissionViolation), err)
+			check.True(t, "it is no silence", !errors.Is(err, context.DeadlineExceeded) && !errors.Is(err, nats.ErrTimeout), err)
+			check.True(t, "it names the subject and the page", err != nil && strings.Contains(err.Error(), subject) && strings.Contains(err.Error(), "docs/roles.md"), err)
 		})
 	}
 }

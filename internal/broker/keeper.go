@@ -170,7 +170,7 @@ func wantedConsumer(c messages.Channel, o wire.StreamOptions, f found) jetstream
 // except that a stream gets the size that o gives, if no message is lost by that. It blocks
 // until the server has done so. Its error is an *UnfitError if something is wrong and could
 // not be repaired; a failed try is repeated after seconds, and later after a minute. Any other
-// error says that the server does not answer.
+// error says that the server does not answer, or does not permit the question.
 func (k *Keeper) Ensure(ctx context.Context) error {
 	if err := CheckServer(k.js.Conn()); err != nil {
 		return err
@@ -178,7 +178,11 @@ func (k *Keeper) Ensure(ctx context.Context) error {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	k.silence = nil
-	f, err := look(ctx, k.js, k.o)
+	var f found
+	err := k.permitted(ctx, func(ctx context.Context) (err error) {
+		f, err = look(ctx, k.js, k.o)
+		return err
+	})
 	if err != nil {
 		return err
 	}

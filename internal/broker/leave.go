@@ -33,13 +33,21 @@ func noting(l listener, ensure func(context.Context) error) func(context.Context
 		begun := time.Now()
 		err := ensure(ctx)
 		switch {
-		case !unavailable(err):
-			l.Answered()
-		case ctx.Err() == nil:
+		case ctx.Err() != nil, unconnected(err):
+		case unavailable(err):
 			l.Silent(begun)
+		default:
+			l.Answered()
 		}
 		return err
 	}
+}
+
+// unconnected reports whether there was no connection, or it was lost before the answer came.
+// While a connection looks for a server, that is no answer: otherwise each server would be left
+// after the shortest time again, if JetStream answers nowhere.
+func unconnected(err error) bool {
+	return wire.IsUnsent(err) || errors.Is(err, nats.ErrDisconnected) || errors.Is(err, nats.ErrConnectionClosed) || errors.Is(err, nats.ErrConnectionReconnecting)
 }
 
 // codeClusterNotAvailable is the server's error code (JSClusterNotAvailErr) if it has no contact

@@ -40,6 +40,9 @@ func TestWhichErrorsAreSilence(t *testing.T) {
 			&jetstream.APIError{Code: 503, ErrorCode: codeClusterNotAvailable, Description: "JetStream system temporarily unavailable"},
 			Explain(nats.ErrNoResponders), Explain(jetstream.ErrJetStreamNotEnabled),
 		},
+		"": { // there is no connection, so there is no answer either
+			nats.ErrReconnectBufExceeded, nats.ErrConnectionClosed, nats.ErrDisconnected, nats.ErrConnectionReconnecting,
+		},
 	} {
 		for _, err := range errs {
 			if err != nil {

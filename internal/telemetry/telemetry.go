@@ -50,6 +50,11 @@ type Traces struct {
 // caller has to call Stop.
 func Start(ctx context.Context, o Options) (*Traces, error) {
 	protocol, warning := protocol(os.Getenv)
+	if protocol != "" {
+		if what := mistake(os.Getenv); what != "" {
+			protocol, warning = "", what+"; no traces are exported"
+		}
+	}
 	if warning != "" {
 		o.Log.Warn().Msg(warning)
 	}
@@ -103,7 +108,7 @@ func describe(ctx context.Context, version string, errs *complaints) *resource.R
 
 // room is the size of the SDK's queue.
 func room(getenv func(string) string) int64 {
-	if n, err := strconv.ParseInt(getenv("OTEL_BSP_MAX_QUEUE_SIZE"), 10, 64); err == nil && n > 0 {
+	if n, err := strconv.ParseInt(getenv(varQueue), 10, 64); err == nil && n > 0 {
 		return n
 	}
 	return sdktrace.DefaultMaxQueueSize

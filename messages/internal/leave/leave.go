@@ -9,6 +9,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"github.com/nats-io/nats.go"
 )
 
 const (
@@ -24,17 +26,21 @@ type Conn interface {
 	IsConnected() bool
 	ConnectedAddr() string
 	Servers() []string
+	Stats() nats.Statistics
 	ForceReconnect() error
 }
 
 // Leaver decides when to leave the server that a connection is at. Its zero value is not
-// usable; see New. Many goroutines can use it at once.
+// usable; see New. Many goroutines can use it at once, and a connection can have several.
 type Leaver struct {
 	conn Conn
 	now  func() time.Time
 	left func(server string, silent time.Duration)
 
-	// answered is when JetStream last answered (Unix, in nanoseconds).
+	// begun is when the Leaver was made. All times are compared with it, so that a clock that
+	// is set changes nothing.
+	begun time.Time
+	// answered is when JetStream last answered, in nanoseconds after begun.
 	answered atomic.Int64
 
 	mu sync.Mutex
@@ -44,16 +50,19 @@ type Leaver struct {
 	wait          time.Duration
 	// heard is the last answer that Silent has seen.
 	heard time.Time
+	// reconnects is the connection's count of reconnects at the present server.
+	reconnects uint64
 }
 
 // New returns a Leaver for a connection. left is called, if it is not nil, when a server is left
 // after JetStream did not answer there for a time.
 func New(conn Conn, now func() time.Time, left func(server string, silent time.Duration)) *Leaver {
-	return &Leaver{conn: conn, now: now, left: left, wait: after, heard: time.Unix(0, 0)}
+	begun := now()
+	return &Leaver{conn: conn, now: now, left: left, begun: begun, wait: after, heard: begun, reconnects: conn.Stats().Reconnects}
 }
 
 // Answered notes an answer of JetStream.
-func (l *Leaver) Answered() { l.answered.Store(l.now().UnixNano()) }
+func (l *Leaver) Answered() { l.answered.Store(int64(l.now().Sub(l.begun))) }
 
 // Silent notes that JetStream did not answer a request that was made at begun, or answered that
 // it is not available. If it has been so for some seconds, and there are other servers, the
@@ -61,8 +70,14 @@ func (l *Leaver) Answered() { l.answered.Store(l.now().UnixNano()) }
 func (l *Leaver) Silent(begun time.Time) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	now, answered := l.now(), time.Unix(0, l.answered.Load()) // 1970 if there was none
-	if answered.After(l.heard) {                              // the silence began after that
+	if !l.conn.IsConnected() {
+		return
+	}
+	now, answered := l.now(), l.begun.Add(time.Duration(l.answered.Load()))
+	if n := l.conn.Stats().Reconnects; n != l.reconnects { // another Leaver left the server, or the connection was lost
+		l.reconnects, l.since, l.leftAt = n, time.Time{}, now
+	}
+	if answered.After(l.heard) { // the silence began after that
 		l.heard, l.since, l.wait = answered, time.Time{}, after
 	}
 	switch {
@@ -75,13 +90,14 @@ func (l *Leaver) Silent(begun time.Time) {
 		l.since = begun
 	}
 	silent := now.Sub(l.since)
-	if silent < l.wait || !l.conn.IsConnected() || len(l.conn.Servers()) < 2 {
+	if silent < l.wait || len(l.conn.Servers()) < 2 {
 		return
 	}
 	server := l.conn.ConnectedAddr()
 	if err := l.conn.ForceReconnect(); err != nil {
 		return // the connection is closed
 	}
+	l.reconnects++
 	l.since, l.leftAt, l.wait = time.Time{}, now, min(2*l.wait, most)
 	if l.left != nil {
 		l.left(server, silent)

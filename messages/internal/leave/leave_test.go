@@ -6,6 +6,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/nats-io/nats.go"
+
 	"github.com/codeferry/codeferry/internal/check"
 	"github.com/codeferry/codeferry/messages/internal/leave"
 )
@@ -16,6 +18,8 @@ type conn struct {
 	down    bool
 	closed  bool
 	left    int
+	// reconnects counts also those that the Leaver did not make.
+	reconnects uint64
 }
 
 func (c *conn) IsConnected() bool     { return !c.down }
@@ -26,11 +30,14 @@ func (c *conn) ForceReconnect() error {
 		return errors.New("closed")
 	}
 	c.left++
+	c.reconnects++
 	return nil
 }
+func (c *conn) Stats() nats.Statistics { return nats.Statistics{Reconnects: c.reconnects} }
 
-// TestSilent: a step is "a" for an answer and "s" for a request that is not answered, with the
-// second at which it is so; a request was made five seconds before.
+// TestSilent: a step is "a" for an answer, "s" for a request that is not answered, and "r" for a
+// reconnect that somebody else made, with the second at which it is so; a request was made five
+// seconds before.
 func TestSilent(t *testing.T) {
 	type step struct {
 		what byte
@@ -53,6 +60,8 @@ func TestSilent(t *testing.T) {
 		"after an answer it is six seconds again":     {conn{servers: []string{"a", "b"}}, []step{{'s', 11}, {'s', 12}, {'a', 13}, {'s', 18}, {'s', 19}}, "- a - - b"},
 		"the longest time is a minute":                {conn{servers: []string{"a", "b", "c"}}, []step{{'s', 10}, {'s', 11}, {'s', 30}, {'s', 37}, {'s', 50}, {'s', 69}, {'s', 80}, {'s', 123}, {'s', 140}, {'s', 194}, {'s', 195}, {'s', 210}, {'s', 264}, {'s', 265}}, "- a - b - c - a - - b - - c"},
 		"what was asked of the last server is not it": {conn{servers: []string{"a", "b"}}, []step{{'s', 10}, {'s', 11}, {'s', 12}, {'s', 16}, {'s', 22}, {'s', 23}}, "- a - - - b"},
+		"another one has left it just before":         {conn{servers: []string{"a", "b"}}, []step{{'s', 10}, {'r', 11}, {'s', 12}, {'s', 17}, {'s', 18}}, "- - - - a"},
+		"the connection is lost after it left":        {conn{servers: []string{"a", "b"}}, []step{{'s', 10}, {'s', 11}, {'r', 20}, {'s', 23}, {'s', 34}, {'s', 35}}, "- a - - - b"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			start := time.Unix(1_000_000, 0)
@@ -61,9 +70,12 @@ func TestSilent(t *testing.T) {
 			var got []string
 			for _, s := range c.steps {
 				now, last = start.Add(time.Duration(s.at)*time.Second), "-"
-				if s.what == 'a' {
+				switch s.what {
+				case 'a':
 					l.Answered()
-				} else {
+				case 'r':
+					c.conn.reconnects++
+				default:
 					l.Silent(now.Add(-5 * time.Second))
 				}
 				got = append(got, last)
