@@ -43,7 +43,7 @@ func (r Reason) Valid() bool { return r.Advice() != "" }
 func (r Reason) Advice() string {
 	switch r {
 	case ReasonInvalid:
-		return "Fix the publisher: the detail names the field and says what it takes."
+		return "See the detail: it names the field of the publisher's message and what it takes, or says why no connector of the app's route can send to this recipient."
 	case ReasonExpired:
 		return "Let the auth service make a new code. If this one waited long, look at its attempts and at how many messages wait."
 	case ReasonRejected:

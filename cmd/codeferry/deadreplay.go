@@ -84,7 +84,7 @@ code has expired, was superseded, was delivered meanwhile or may have been sent.
 It prints the id of each dead letter and its result, then the counts. It names each
 id that has no dead letter.
 If you interrupt it and start it again, it continues. The exit status is 0 only
-if it replayed or reissued every message, now or before.` + serverHelp
+if it replayed or reissued every message, now or before. With --dry-run it is 0.` + serverHelp
 }
 
 // Run replays what was chosen.

@@ -375,7 +375,8 @@ func (a *account) verdict(name string, q statusQuery, closed int) string {
 	if since.IsZero() {
 		text += "Whether it was published can't be known"
 	} else {
-		text += fmt.Sprintf("It was not published since %s; whether it was before can't be known", at(since))
+		whole := since.Add(time.Second - time.Nanosecond).Truncate(time.Second) // it is shown in seconds
+		text += fmt.Sprintf("It was not published since %s; whether it was before can't be known", at(whole))
 	}
 	if len(why) > 0 {
 		text += ": " + strings.Join(why, "; ")
