@@ -219,14 +219,11 @@ func TestFleet(t *testing.T) {
 			t.FailNow()
 		}
 	}
-	var said []string
-	note := func(what string) {
-		said = append(said, fmt.Sprintf("%6.1fs %s", time.Since(began).Seconds(), what))
-	}
+	var parts []time.Time // when each step began
 	for _, s := range steps {
 		pausing(between)
 		r.whole(t)
-		note(s.what)
+		parts = append(parts, time.Now())
 		if err := s.do(); err != nil {
 			t.Fatal(err)
 		}
@@ -257,9 +254,16 @@ func TestFleet(t *testing.T) {
 			t.Logf("a dead letter: %+v", o)
 		}
 	}
-	gap, from := longestGap(sent)
-	t.Logf("%d codes stored, %d sent, %d dead letters, %d sent twice; the longest gap was %v, from %.1fs on\n%s",
-		n, len(sms), dead, twice, gap.Round(time.Millisecond), from.Sub(began).Seconds(), strings.Join(said, "\n"))
+	gap, _ := longestGap(sent)
+	var said strings.Builder
+	for i, s := range steps {
+		during := slices.DeleteFunc(slices.Clone(sent), func(at time.Time) bool {
+			return at.Before(parts[i]) || i+1 < len(parts) && at.After(parts[i+1])
+		})
+		longest, from := longestGap(during)
+		fmt.Fprintf(&said, "\n%6.1fs %s: longest gap %v, from %.1fs on", parts[i].Sub(began).Seconds(), s.what, longest.Round(time.Millisecond), from.Sub(began).Seconds())
+	}
+	t.Logf("%d codes stored, %d sent, %d dead letters, %d sent twice; the longest gap was %v%s", n, len(sms), dead, twice, gap.Round(time.Millisecond), &said)
 	if len(sms)+dead != n {
 		t.Errorf("%d codes were sent and %d became dead letters, of %d", len(sms), dead, n)
 	}
