@@ -221,7 +221,7 @@ func (s *subscription) open(ctx context.Context) (jetstream.Consumer, error) {
 
 // noAnswer reports whether JetStream did not answer, or answered that it is not available.
 func noAnswer(err error) bool {
-	return errors.Is(err, context.DeadlineExceeded) || errors.Is(err, nats.ErrTimeout) || isAPIError(err, codeClusterNotAvailable)
+	return errors.Is(err, context.DeadlineExceeded) || errors.Is(err, nats.ErrTimeout) || isAPIError(err, protocol.CodeClusterNotAvailable)
 }
 
 func (s *subscription) consumer(ctx context.Context) (jetstream.Consumer, error) {

@@ -15,6 +15,7 @@ import (
 
 	"github.com/codeferry/codeferry/messages/internal/inbox"
 	"github.com/codeferry/codeferry/messages/internal/leave"
+	"github.com/codeferry/codeferry/messages/internal/protocol"
 )
 
 // PublisherOptions configure a [Publisher]. The zero value has the defaults.
@@ -292,7 +293,7 @@ func doubtful(err error) bool {
 	var write *net.OpError
 	return errors.As(err, &write) || errors.Is(err, context.DeadlineExceeded) || errors.Is(err, context.Canceled) ||
 		errors.Is(err, nats.ErrTimeout) || errors.Is(err, jetstream.ErrAsyncPublishTimeout) ||
-		isAPIError(err, codeInProcess) ||
+		isAPIError(err, protocol.CodeInProcess) ||
 		errors.Is(err, nats.ErrDisconnected) // the connection broke before the answer came
 }
 
@@ -302,7 +303,7 @@ func unsent(err error) bool { return errors.Is(err, nats.ErrReconnectBufExceeded
 // noStream reports whether nobody answers for the subject: there is no stream, or its
 // cluster is electing a leader.
 func noStream(err error) bool {
-	return isAPIError(err, codeClusterNotAvailable) || errors.Is(err, jetstream.ErrNoStreamResponse) || errors.Is(err, nats.ErrNoResponders)
+	return isAPIError(err, protocol.CodeClusterNotAvailable) || errors.Is(err, jetstream.ErrNoStreamResponse) || errors.Is(err, nats.ErrNoResponders)
 }
 
 // isAPIError reports whether the server has answered with one of some error codes.
@@ -322,11 +323,6 @@ const (
 	codeStoreFailed     = 10077
 	codeInsufficient    = 10023
 	codeStorageExceeded = 10047
-	// codeClusterNotAvailable: the cluster has no leader.
-	codeClusterNotAvailable = 10008
-	// codeInProcess (JSStreamDuplicateMessageConflict): an earlier try with the same id has
-	// reached the stream's leader, and the other nodes have not stored it yet.
-	codeInProcess = 10158
 )
 
 // publishError wraps the sentinel error of the cause. It names the subject without its key.

@@ -59,18 +59,10 @@ func (o doubtOutcomes) store(ctx context.Context, subject string, body []byte) e
 	}
 }
 
-// The server's answers that will be others soon: most of the cluster can't be reached
-// (JSClusterNotAvailErr), and the nodes are storing an earlier try
-// (JSStreamDuplicateMessageConflict).
-const (
-	clusterNotAvailable jetstream.ErrorCode = 10008
-	inProcess           jetstream.ErrorCode = 10158
-)
-
 // isRefusal reports whether the stream has refused an outcome, and will refuse it again.
 func isRefusal(err error) bool {
 	api, ok := errors.AsType[*jetstream.APIError](err)
-	return ok && api.ErrorCode != clusterNotAvailable && api.ErrorCode != inProcess
+	return ok && api.ErrorCode != wire.CodeClusterNotAvailable && api.ErrorCode != wire.CodeInProcess
 }
 
 // try publishes once, and waits for the confirmation.

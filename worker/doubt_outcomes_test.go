@@ -18,6 +18,7 @@ import (
 
 	"github.com/codeferry/codeferry/internal/check"
 	"github.com/codeferry/codeferry/messages"
+	"github.com/codeferry/codeferry/messages/wire"
 	"github.com/codeferry/codeferry/sender"
 )
 
@@ -65,8 +66,8 @@ func TestADoubtIsStored(t *testing.T) {
 		"two answers are lost":            {answers: []error{errNobody, errNobody, nil}, tries: 3, took: 3 * time.Second},
 		"the connection is lost":          {answers: []error{nats.ErrReconnectBufExceeded, nats.ErrReconnectBufExceeded, nil}, tries: 3, took: 600 * time.Millisecond},
 		"the stream is made again":        {answers: []error{errNobody, jetstream.ErrNoStreamResponse, nil}, tries: 3, took: 1300 * time.Millisecond},
-		"the first try is in process":     {answers: []error{errNobody, busy(inProcess), nil}, tries: 3, took: 1300 * time.Millisecond},
-		"the cluster is not available":    {answers: []error{busy(clusterNotAvailable), nil}, tries: 2, took: 300 * time.Millisecond},
+		"the first try is in process":     {answers: []error{errNobody, busy(wire.CodeInProcess), nil}, tries: 3, took: 1300 * time.Millisecond},
+		"the cluster is not available":    {answers: []error{busy(wire.CodeClusterNotAvailable), nil}, tries: 2, took: 300 * time.Millisecond},
 		"nobody answers":                  {answers: []error{errNobody}, tries: 4, took: doubtTimeout, lost: "CODEFERRY_OUTCOMES has not confirmed it"},
 		"no connection":                   {answers: []error{nats.ErrReconnectBufExceeded}, tries: 34, took: doubtTimeout, lost: "there is no connection to NATS"},
 		"the stream refuses it":           {answers: []error{full}, tries: 1, lost: "maximum bytes exceeded"},

@@ -50,15 +50,11 @@ func unconnected(err error) bool {
 	return wire.IsUnsent(err) || errors.Is(err, nats.ErrDisconnected) || errors.Is(err, nats.ErrConnectionClosed) || errors.Is(err, nats.ErrConnectionReconnecting)
 }
 
-// codeClusterNotAvailable is the server's error code (JSClusterNotAvailErr) if it has no contact
-// with most of the others.
-const codeClusterNotAvailable = 10008
-
 // unavailable reports whether JetStream does not answer, or only that it is not available.
 func unavailable(err error) bool {
 	if _, answered := errors.AsType[*UnfitError](err); answered {
 		return false
 	}
 	api, refused := errors.AsType[*jetstream.APIError](err)
-	return silent(err) || errors.Is(err, ErrNoJetStream) || refused && api.ErrorCode == codeClusterNotAvailable
+	return silent(err) || errors.Is(err, ErrNoJetStream) || refused && api.ErrorCode == wire.CodeClusterNotAvailable
 }

@@ -11,6 +11,7 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 
 	"github.com/codeferry/codeferry/internal/check"
+	"github.com/codeferry/codeferry/messages/wire"
 )
 
 // noted is what a listener was told last.
@@ -37,7 +38,7 @@ func TestWhichErrorsAreSilence(t *testing.T) {
 		},
 		"silent": {
 			context.DeadlineExceeded, nats.ErrTimeout,
-			&jetstream.APIError{Code: 503, ErrorCode: codeClusterNotAvailable, Description: "JetStream system temporarily unavailable"},
+			&jetstream.APIError{Code: 503, ErrorCode: wire.CodeClusterNotAvailable, Description: "JetStream system temporarily unavailable"},
 			Explain(nats.ErrNoResponders), Explain(jetstream.ErrJetStreamNotEnabled),
 		},
 		"": { // there is no connection, so there is no answer either
