@@ -78,7 +78,7 @@ func TestAdvice(t *testing.T) {
 			if c.want == "" {
 				sendertest.Equal(t, "the error's own advice", e.Advice, "")
 			}
-			if checked := check(t.Context(), s); checked != nil && sender.AsError(checked).Advice != e.Advice {
+			if checked := checkSender(t.Context(), s); checked != nil && sender.AsError(checked).Advice != e.Advice {
 				t.Errorf("check advises %q, a send %q", sender.AsError(checked).Advice, e.Advice)
 			}
 		})

@@ -236,7 +236,7 @@ func TestTheWayThere(t *testing.T) {
 			s := connector(t, at(serve(t, script{}), c.change))
 			_, err := send(t, s)
 			sendertest.WantCode(t, err, sender.Unavailable, c.code)
-			sendertest.Want(t, check(t.Context(), s), sender.Unavailable)
+			sendertest.Want(t, checkSender(t.Context(), s), sender.Unavailable)
 		})
 	}
 	for name, c := range map[string]struct {

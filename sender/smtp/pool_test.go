@@ -214,7 +214,7 @@ func TestManyAtOnce(t *testing.T) {
 func TestCheck(t *testing.T) {
 	srv := serve(t, script{})
 	s := connector(t, at(srv))
-	if err := check(t.Context(), s); err != nil {
+	if err := checkSender(t.Context(), s); err != nil {
 		t.Error(err)
 	}
 	for word, want := range map[string]int{"EHLO": 1, "AUTH": 1, "QUIT": 1, "MAIL": 0, "DATA": 0} {
@@ -222,7 +222,7 @@ func TestCheck(t *testing.T) {
 	}
 	for word, class := range map[string]sender.Class{"GREETING": sender.Unavailable, "EHLO": sender.Misconfigured, "AUTH": sender.AccountDown} {
 		srv := serve(t, script{Replies: map[string]string{word: "535 5.7.8 no, " + pass}})
-		err := check(t.Context(), connector(t, at(srv)))
+		err := checkSender(t.Context(), connector(t, at(srv)))
 		sendertest.Want(t, err, class)
 		sendertest.Hides(t, err, pass)
 	}

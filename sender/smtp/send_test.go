@@ -80,4 +80,4 @@ func send(t testing.TB, s sender.Sender) (sender.Receipt, error) {
 	return s.Send(t.Context(), render(t, s))
 }
 
-func check(ctx context.Context, s sender.Sender) error { return s.(sender.Checker).Check(ctx) }
+func checkSender(ctx context.Context, s sender.Sender) error { return s.(sender.Checker).Check(ctx) }

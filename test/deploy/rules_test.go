@@ -13,6 +13,8 @@ import (
 	"testing"
 
 	"github.com/goccy/go-yaml"
+
+	"github.com/codeferry/codeferry/internal/check"
 )
 
 // prometheus is the folder of the rules and their tests.
@@ -54,7 +56,7 @@ func promtool(t *testing.T, args ...string) (string, error) {
 	t.Helper()
 	path, err := exec.LookPath("promtool")
 	if err != nil {
-		needed(t, "promtool, of Debian's package prometheus")
+		check.Lacks(t, "this test needs promtool, of Debian's package prometheus")
 	}
 	out, err := exec.CommandContext(t.Context(), path, args...).CombinedOutput()
 	return string(out), err
