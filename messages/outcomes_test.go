@@ -57,7 +57,7 @@ func listen(t *testing.T, nc *nats.Conn, o messages.OutcomesOptions, f func(cont
 	return h
 }
 
-const outcomePatience = 30 * time.Second
+const outcomePatience = check.Patience
 
 func (h *listener) end(ended <-chan error) error {
 	h.t.Helper()

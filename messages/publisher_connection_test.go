@@ -73,14 +73,7 @@ func TestPublishWhileTheServerIsAway(t *testing.T) {
 // break once more.
 func awaitConnection(t *testing.T, nc *nats.Conn) {
 	t.Helper()
-	limit := time.After(30 * time.Second)
-	for err := nc.Flush(); err != nil; err = nc.Flush() {
-		select {
-		case <-time.After(10 * time.Millisecond):
-		case <-limit:
-			t.Fatalf("the connection is still down: %v", err)
-		}
-	}
+	check.Eventually(t, "the connection is up", func() bool { return nc.Flush() == nil })
 }
 
 func TestPublishContinuesWhenTheServerIsBack(t *testing.T) {

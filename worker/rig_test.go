@@ -34,7 +34,7 @@ func TestMain(m *testing.M) {
 }
 
 // patience bounds every wait for something that has to happen.
-const patience = testrig.Patience
+const patience = check.Patience
 
 // rig is a nats-server, a fake Aliyun over HTTP, and the configuration of a worker between
 // them.
@@ -159,7 +159,7 @@ func (r *rig) startOn(nc *nats.Conn) (stop func()) {
 // eventually polls until a condition holds that gives no signal.
 func (r *rig) eventually(what string, so func() bool) {
 	r.t.Helper()
-	testrig.Eventually(r.t, what, so)
+	check.Eventually(r.t, what, so)
 }
 
 // publish stores a message as any NATS client does.

@@ -8,7 +8,6 @@ import (
 	"net/http"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/codeferry/codeferry/internal/check"
 
@@ -45,7 +44,7 @@ func TestDeadReplay(t *testing.T) {
 	t.Parallel()
 	d := spawnDev(t)
 	dead := func(args ...string) []string { return append([]string{"dead"}, append(args, "--nats", d.nats)...) }
-	waitUntil(t, "the streams exist", func() bool { return call(t, dead("list")...).status == 0 })
+	check.Eventually(t, "the streams exist", func() bool { return call(t, dead("list")...).status == 0 })
 	if r := call(t, dead("replay", "nobody", "--yes")...).want(t, exitFailed); r.err != "codeferry: there is no dead letter with the id nobody\n" {
 		t.Errorf("replay of an id without a dead letter prints %q", r.err)
 	}
@@ -112,7 +111,7 @@ func TestDeadReplay(t *testing.T) {
 	for _, wrong := range []string{"--since=yesterday", "--until=-1h", "--type=Login"} {
 		call(t, dead("replay", "--yes", wrong)...).want(t, exitUsage)
 	}
-	waitUntil(t, "the code has expired", func() bool {
+	check.Eventually(t, "the code has expired", func() bool {
 		r := call(t, dead("replay", "--all", "--dry-run", "--json")...).want(t, 0)
 		return strings.Contains(r.out, `"expired":1`)
 	})
@@ -204,11 +203,3 @@ func TestDeadReplay(t *testing.T) {
 }
 
 // waitUntil calls done until it returns true. It is for states that give no signal.
-func waitUntil(t *testing.T, what string, done func() bool) {
-	t.Helper()
-	for end := time.Now().Add(patience); !done(); {
-		if time.Now().After(end) {
-			t.Fatalf("after %v it is still not true that %s", patience, what)
-		}
-	}
-}

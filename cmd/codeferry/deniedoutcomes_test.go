@@ -7,6 +7,8 @@ import (
 	"testing"
 
 	"github.com/nats-io/nats-server/v2/server"
+
+	"github.com/codeferry/codeferry/internal/check"
 )
 
 // TestAWorkerThatMayNotReport: the outcomes that NATS refuses are counted at once, and /readyz
@@ -25,12 +27,12 @@ func TestAWorkerThatMayNotReport(t *testing.T) {
 	at := "http://" + run.find(`listen=(\S+)`)[1]
 	g.as("publisher", "send", "--channel", "sms", "--to", "13012345678", "--type", "SignIn", "--code", "123456").want(t, 0)
 	run.find(`NATS does not permit it to this user.*codeferry\.outcome\.`)
-	eventually(t, "the outcome is counted", func() bool {
+	check.Eventually(t, "the outcome is counted", func() bool {
 		_, metrics := fetch(t, http.MethodGet, at+"/metrics", "")
 		return strings.Contains(metrics, "\ncodeferry_outcomes_lost_total ") && !strings.Contains(metrics, "\ncodeferry_outcomes_lost_total 0\n")
 	})
 	const want = "ok\noutcomes: they can't be stored, and codes are still sent: NATS does not permit this user to publish to codeferry.outcome.default.sms.retrying; docs/roles.md"
-	eventually(t, "/readyz says why", func() bool {
+	check.Eventually(t, "/readyz says why", func() bool {
 		status, ready := fetch(t, http.MethodGet, at+"/readyz", "")
 		return status == http.StatusOK && strings.HasPrefix(ready, want)
 	})

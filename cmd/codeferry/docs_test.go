@@ -16,6 +16,7 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 
 	"github.com/codeferry/codeferry/config"
+	"github.com/codeferry/codeferry/internal/check"
 	fakealiyun "github.com/codeferry/codeferry/internal/fakes/aliyun"
 )
 
@@ -103,7 +104,7 @@ func TestCommandsInTheDocs(t *testing.T) {
 		t.Run(strings.TrimPrefix(file, root+"/"), func(t *testing.T) {
 			t.Parallel()
 			d := spawnDev(t)
-			waitUntil(t, "the streams exist", func() bool { return call(t, "dead", "list", "--nats", d.nats).status == 0 })
+			check.Eventually(t, "the streams exist", func() bool { return call(t, "dead", "list", "--nats", d.nats).status == 0 })
 			// The docs use this id: one message with it was sent, and one is dead.
 			js := jetStream(t, d.nats)
 			for to, becomes := range map[string]string{"+8613012345678": "sent", "nobody": "dead"} {
@@ -151,7 +152,7 @@ func TestMetricsInTheDocs(t *testing.T) {
 		documented[m[1]] = true
 	}
 	metrics, scrape := spawnDev(t).http+"/metrics", ""
-	eventually(t, "the worker is ready", func() bool {
+	check.Eventually(t, "the worker is ready", func() bool {
 		_, scrape = fetch(t, http.MethodGet, metrics, "")
 		return strings.Contains(scrape, "\ncodeferry_ready 1\n")
 	})

@@ -13,6 +13,7 @@ import (
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 
+	"github.com/codeferry/codeferry/internal/check"
 	"github.com/codeferry/codeferry/internal/natstest"
 	"github.com/codeferry/codeferry/messages"
 	"github.com/codeferry/codeferry/messages/wire"
@@ -72,7 +73,7 @@ func (d *drifting) publish(numbers ...string) {
 func (d *drifting) wantSent(numbers ...string) {
 	d.t.Helper()
 	for _, n := range numbers {
-		waitUntil(d.t, n+" has its code", func() bool { return len(inbox(d.t, d.sandbox, n)) > 0 })
+		check.Eventually(d.t, n+" has its code", func() bool { return len(inbox(d.t, d.sandbox, n)) > 0 })
 	}
 	for _, n := range numbers {
 		if got := len(inbox(d.t, d.sandbox, n)); got != 1 {
@@ -90,7 +91,7 @@ func (d *drifting) wantReadyz(http200 bool, base string, words ...string) {
 			d.t.Log("/readyz: ", text)
 		}
 	}()
-	waitUntil(d.t, fmt.Sprintf("/readyz is ok: %v, and says %q", http200, words), func() bool {
+	check.Eventually(d.t, fmt.Sprintf("/readyz is ok: %v, and says %q", http200, words), func() bool {
 		var status int
 		status, text = fetch(d.t, http.MethodGet, base+"/readyz", "")
 		return (status == http.StatusOK) == http200 && !slices.ContainsFunc(words, func(w string) bool { return !strings.Contains(text, w) })
@@ -199,7 +200,7 @@ func TestWhatIsDeletedWhileItRuns(t *testing.T) {
 		some := all[1+3*i : 4+3*i]
 		d.publish(some...)
 		d.wantSent(some...)
-		waitUntil(t, name+" exists again", func() bool {
+		check.Eventually(t, name+" exists again", func() bool {
 			_, err := d.js.Stream(t.Context(), name)
 			return err == nil
 		})
@@ -211,7 +212,7 @@ func TestWhatIsDeletedWhileItRuns(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	waitUntil(t, "all streams exist again", func() bool {
+	check.Eventually(t, "all streams exist again", func() bool {
 		return strings.Contains(call(t, "check", "-c", d.cfg).out, "the streams and consumers exist")
 	})
 	d.wantReadyz(true, base)
@@ -376,7 +377,7 @@ func TestAWorkerThatMayRepair(t *testing.T) {
 	if _, err := v.js.UpdateConsumer(t.Context(), wire.StreamName, cfg); err != nil {
 		t.Fatal(err)
 	}
-	waitUntil(t, "the consumer is repaired", func() bool {
+	check.Eventually(t, "the consumer is repaired", func() bool {
 		c, err := v.js.Consumer(t.Context(), wire.StreamName, "sms")
 		return err == nil && c.CachedInfo().Config.MaxDeliver == -1
 	})

@@ -13,6 +13,7 @@ import (
 
 	"github.com/alecthomas/kong"
 
+	"github.com/codeferry/codeferry/internal/check"
 	"github.com/codeferry/codeferry/internal/natstest"
 	"github.com/codeferry/codeferry/messages"
 )
@@ -57,7 +58,7 @@ func TestExamplesInTheHelp(t *testing.T) {
 		t.Fatal("this test needs curl: ", err)
 	}
 	d := spawnDev(t)
-	waitUntil(t, "the streams exist", func() bool { return call(t, "dead", "list", "--nats", d.nats).status == 0 })
+	check.Eventually(t, "the streams exist", func() bool { return call(t, "dead", "list", "--nats", d.nats).status == 0 })
 	for command, help := range helpOf(t) {
 		t.Run(command, func(t *testing.T) {
 			// The commands of dead letters change each other's: one after the other.

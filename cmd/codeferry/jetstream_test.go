@@ -18,6 +18,7 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 
 	"github.com/codeferry/codeferry/internal/broker"
+	"github.com/codeferry/codeferry/internal/check"
 	"github.com/codeferry/codeferry/internal/natstest"
 	"github.com/codeferry/codeferry/messages"
 	"github.com/codeferry/codeferry/messages/wire"
@@ -45,14 +46,10 @@ func awaitHub(t *testing.T, leaf string, opts ...nats.Option) {
 		t.Fatal(err)
 	}
 	defer nc.Close()
-	tick := time.NewTicker(10 * time.Millisecond)
-	defer tick.Stop()
-	for limit := time.Now().Add(patience); time.Now().Before(limit); <-tick.C {
-		if _, err = nc.Request("$JS.hub.API.INFO", nil, time.Second); err == nil {
-			return
-		}
-	}
-	t.Fatal("the leaf node does not reach the hub: ", err)
+	check.Eventually(t, "the leaf node reaches the hub", func() bool {
+		_, err := nc.Request("$JS.hub.API.INFO", nil, time.Second)
+		return err == nil
+	})
 }
 
 // elsewhere is a NATS server whose JetStream does not answer on the default subjects.

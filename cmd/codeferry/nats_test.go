@@ -16,6 +16,7 @@ import (
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 
+	"github.com/codeferry/codeferry/internal/check"
 	"github.com/codeferry/codeferry/internal/freeport"
 	"github.com/codeferry/codeferry/messages"
 	"github.com/codeferry/codeferry/messages/wire"
@@ -56,7 +57,7 @@ func startNodes(t *testing.T, n int, more string) (all []*node) {
 		all = append(all, d)
 	}
 	for _, d := range all {
-		eventually(t, d.name+" is ready", func() bool {
+		check.Eventually(t, d.name+" is ready", func() bool {
 			return get(t, d.monitor+"/healthz?js-enabled-only=true") != ""
 		})
 	}
@@ -133,19 +134,6 @@ func freeAddrs(t *testing.T, n int) []string {
 }
 
 // eventually polls f until it is true, for states of a server that give no signal.
-func eventually(t *testing.T, what string, f func() bool) {
-	t.Helper()
-	limit := time.After(2 * patience)
-	tick := time.NewTicker(50 * time.Millisecond)
-	defer tick.Stop()
-	for !f() {
-		select {
-		case <-limit:
-			t.Fatalf("after %v it is still not true that %s", 2*patience, what)
-		case <-tick.C:
-		}
-	}
-}
 
 // leads makes a server the leader of the stream, its consumers and the ledger.
 func (d *node) leads(js jetstream.JetStream) {
@@ -156,7 +144,7 @@ func (d *node) leads(js jetstream.JetStream) {
 		"CONSUMER.LEADER.STEPDOWN." + wire.StreamName + ".sms",
 	} {
 		info := strings.NewReplacer("LEADER.STEPDOWN", "INFO").Replace(what)
-		eventually(d.t, d.name+" leads "+what, func() bool {
+		check.Eventually(d.t, d.name+" leads "+what, func() bool {
 			var answer struct {
 				Cluster struct {
 					Leader string `json:"leader"`
@@ -215,7 +203,7 @@ func freezeNode(t *testing.T, workers bool) {
 		return fmt.Sprint(status, " ", strings.TrimSpace(text))
 	}
 	run.find(`codeferry runs`)
-	eventually(t, "the worker is ready", func() bool { return ready() == "200 ok" })
+	check.Eventually(t, "the worker is ready", func() bool { return ready() == "200 ok" })
 
 	var frozen, other *node
 	for _, d := range nodes {
@@ -254,7 +242,7 @@ func freezeNode(t *testing.T, workers bool) {
 		published <- nil
 	}()
 	notReady := ""
-	eventually(t, "the codes are sent", func() bool {
+	check.Eventually(t, "the codes are sent", func() bool {
 		if text := ready(); text != "200 ok" && !strings.Contains(notReady, text[:3]) {
 			notReady += text + "\n"
 		}
@@ -269,9 +257,9 @@ func freezeNode(t *testing.T, workers bool) {
 		t.Errorf("/readyz said %q, want 503 with nats", notReady)
 	}
 	t.Logf("codes flow again after %v; /readyz: %q", took, notReady)
-	eventually(t, "the worker is ready again", func() bool { return ready() == "200 ok" })
+	check.Eventually(t, "the worker is ready again", func() bool { return ready() == "200 ok" })
 	frozen.signal(syscall.SIGCONT)
-	eventually(t, frozen.name+" is back", func() bool { return get(t, frozen.monitor+"/healthz") != "" })
+	check.Eventually(t, frozen.name+" is back", func() bool { return get(t, frozen.monitor+"/healthz") != "" })
 	if n := len(inbox(t, sandboxURL, "")); n != codes {
 		t.Errorf("%d messages were sent, want %d", n, codes)
 	}
@@ -314,7 +302,7 @@ func TestARotatedPassword(t *testing.T) {
 		t.Helper()
 		var got int
 		var text string
-		eventually(t, fmt.Sprint("/readyz is ", status, wants), func() bool {
+		check.Eventually(t, fmt.Sprint("/readyz is ", status, wants), func() bool {
 			got, text = fetch(t, http.MethodGet, "http://"+listen+"/readyz", "")
 			ok := got == status
 			for _, want := range wants {
@@ -377,7 +365,7 @@ func TestWhatNATSDoesNotPermit(t *testing.T) {
 		t.Errorf("/readyz: %d %s", status, text)
 	}
 	// The server does not answer, so the worker asks again after a time-out.
-	eventually(t, "the worker has made more than 40 requests", func() bool {
+	check.Eventually(t, "the worker has made more than 40 requests", func() bool {
 		var connz struct {
 			Connections []struct {
 				InMsgs int `json:"in_msgs"`

@@ -13,6 +13,7 @@ import (
 
 	"github.com/nats-io/nats-server/v2/server"
 
+	"github.com/codeferry/codeferry/internal/check"
 	"github.com/codeferry/codeferry/internal/natstest"
 	"github.com/codeferry/codeferry/internal/testca"
 	"github.com/codeferry/codeferry/messages/wire"
@@ -319,7 +320,7 @@ func TestAWorkerTakesNewCertificatesAndPasswords(t *testing.T) {
 	})
 	s.Again(t)
 	run.find(`has a certificate that is not trusted here; add its CA's root certificate to ` + roots)
-	eventually(t, "/readyz says so", func() bool {
+	check.Eventually(t, "/readyz says so", func() bool {
 		status, text := fetch(t, http.MethodGet, listen+"/readyz", "")
 		return status == http.StatusServiceUnavailable && strings.Contains(text, "nats: the server has a certificate that is not trusted here")
 	})

@@ -19,6 +19,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/codeferry/codeferry/internal/check"
 	fakealiyun "github.com/codeferry/codeferry/internal/fakes/aliyun"
 	"github.com/codeferry/codeferry/internal/natstest"
 	"github.com/codeferry/codeferry/internal/syncbuf"
@@ -82,7 +83,7 @@ var programVariables = []string{
 }
 
 // patience is the limit of every wait.
-const patience = 30 * time.Second
+const patience = check.Patience
 
 func binary(t *testing.T) string {
 	t.Helper()

@@ -7,6 +7,7 @@ import (
 
 	"github.com/nats-io/nats-server/v2/server"
 
+	"github.com/codeferry/codeferry/internal/check"
 	"github.com/codeferry/codeferry/internal/natstest"
 	"github.com/codeferry/codeferry/messages/wire"
 )
@@ -46,7 +47,7 @@ func TestARestoredStore(t *testing.T) {
 	}
 	s.Again(t)
 	second := worker()
-	waitUntil(t, "the code is sent", func() bool { return strings.Contains(call(t, "status", id, "--nats", url).out, " sent ") })
+	check.Eventually(t, "the code is sent", func() bool { return strings.Contains(call(t, "status", id, "--nats", url).out, " sent ") })
 	second.stop()
 
 	s.Stop()
@@ -58,7 +59,7 @@ func TestARestoredStore(t *testing.T) {
 	third := worker()
 	send("+8613012345673", "--wait", "20s")
 	story := ""
-	waitUntil(t, "the restored code is settled", func() bool {
+	check.Eventually(t, "the restored code is settled", func() bool {
 		story = call(t, "status", id, "--nats", url).out
 		return strings.Contains(story, " sent ")
 	})

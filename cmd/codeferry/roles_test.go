@@ -297,12 +297,10 @@ func TestRolesDoTheirWholeJob(t *testing.T) {
 
 func awaitReady(t *testing.T, url string) {
 	t.Helper()
-	for limit := time.Now().Add(patience); time.Now().Before(limit); {
-		if status, _ := fetch(t, http.MethodGet, url+"/readyz", ""); status == http.StatusOK {
-			return
-		}
-	}
-	t.Fatalf("/readyz of %s is not 200 within %v", url, patience)
+	check.Eventually(t, "/readyz answers 200 at "+url, func() bool {
+		status, _ := fetch(t, http.MethodGet, url+"/readyz", "")
+		return status == http.StatusOK
+	})
 }
 
 // TestRolesDoNoMore tries subjects that a role does not need, each once.

@@ -145,7 +145,7 @@ func TestStatusOfANumber(t *testing.T) {
 	d.find(id + " sent sms")
 	d.find(id + " sent email")
 	var r result
-	waitUntil(t, "both outcomes are stored", func() bool {
+	check.Eventually(t, "both outcomes are stored", func() bool {
 		r = call(t, "status", "--nats", d.nats, id)
 		return strings.Count(r.out, id+" sent ") == 2
 	})

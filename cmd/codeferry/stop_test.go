@@ -9,6 +9,7 @@ import (
 	"syscall"
 	"testing"
 
+	"github.com/codeferry/codeferry/internal/check"
 	"github.com/codeferry/codeferry/internal/testrig"
 )
 
@@ -37,7 +38,7 @@ func TestStopping(t *testing.T) {
 			run.find(`there is no sealing key: dead letters`)
 			run.find(`codeferry runs`)
 			call(t, "send", "--nats", server.URL(), "--channel", "sms", "--to", "13012345678", "--type", "SignIn", "--code", "123456").want(t, 0)
-			eventually(t, "the code is in flight", func() bool {
+			check.Eventually(t, "the code is in flight", func() bool {
 				_, text := fetch(t, http.MethodGet, sandbox+"/requests", "")
 				return strings.Contains(text, `"SendSms":1`)
 			})

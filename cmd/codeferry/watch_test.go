@@ -12,6 +12,7 @@ import (
 
 	"github.com/nats-io/nats-server/v2/server"
 
+	"github.com/codeferry/codeferry/internal/check"
 	"github.com/codeferry/codeferry/internal/testrig"
 	"github.com/codeferry/codeferry/messages"
 	"github.com/codeferry/codeferry/messages/wire"
@@ -43,7 +44,7 @@ func TestWatching(t *testing.T) {
 	d.find("codeferry runs")
 	nats := []string{"--nats", d.nats}
 	run := func(args ...string) result { return call(t, append(args, nats...)...) }
-	waitUntil(t, "the streams are there", func() bool { return run("dead", "list").status == 0 })
+	check.Eventually(t, "the streams are there", func() bool { return run("dead", "list").status == 0 })
 	if r := run("outcomes").want(t, 0); !strings.HasPrefix(r.out, "no outcomes since ") {
 		t.Errorf("no outcomes: %q", r.out)
 	}
@@ -71,7 +72,7 @@ func TestWatching(t *testing.T) {
 	faulty(t, d, "isv.AMOUNT_NOT_ENOUGH")
 	stuck := send("+8613812345678", "u3")
 	var all string
-	waitUntil(t, "the account is out", func() bool {
+	check.Eventually(t, "the account is out", func() bool {
 		all = run("outcomes", "--json").want(t, 0).out
 		return strings.Contains(all, `"retrying"`)
 	})
@@ -116,7 +117,7 @@ func TestWatching(t *testing.T) {
 
 	// What waits.
 	var rows map[string]waits
-	waitUntil(t, "both wait, one for its retry", func() bool {
+	check.Eventually(t, "both wait, one for its retry", func() bool {
 		rows = waitingRows(t, nats...)
 		return len(rows) == 2 && rows[stuck].Why == "breaker"
 	})
@@ -298,7 +299,7 @@ func TestWhatIsDeferred(t *testing.T) {
 	run.find("circuit breaker opened")
 	second := send("default")
 	var w waits
-	waitUntil(t, "it is deferred for the breaker", func() bool {
+	check.Eventually(t, "it is deferred for the breaker", func() bool {
 		w = waitingRows(t, "-c", cfg)[second]
 		return w.Why == "breaker" && strings.Contains(w.Detail, "is open")
 	})
@@ -311,7 +312,7 @@ func TestWhatIsDeferred(t *testing.T) {
 
 	// More comes in than can go out.
 	var deferred string
-	waitUntil(t, "one is deferred for newer ones", func() bool {
+	check.Eventually(t, "one is deferred for newer ones", func() bool {
 		for range 20 {
 			send("shop")
 		}

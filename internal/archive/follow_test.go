@@ -13,6 +13,7 @@ import (
 
 	"github.com/codeferry/codeferry/internal/archive"
 	"github.com/codeferry/codeferry/internal/broker"
+	"github.com/codeferry/codeferry/internal/check"
 	"github.com/codeferry/codeferry/internal/testrig"
 	"github.com/codeferry/codeferry/messages"
 	"github.com/codeferry/codeferry/messages/wire"
@@ -72,7 +73,7 @@ func (f *following) want(lines ...string) {
 			if got != line {
 				f.t.Fatalf("it heard %s, want %s", got, line)
 			}
-		case <-time.After(testrig.Patience):
+		case <-time.After(check.Patience):
 			f.t.Fatalf("it never heard %s", line)
 		}
 	}
@@ -121,7 +122,7 @@ func TestFollowOverARestart(t *testing.T) {
 				if got != want && got != "trouble" {
 					t.Fatalf("it heard %s, want %s", got, want)
 				}
-			case <-time.After(testrig.Patience):
+			case <-time.After(check.Patience):
 				t.Fatalf("it never heard %s", want)
 			}
 		}

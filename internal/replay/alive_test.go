@@ -80,18 +80,13 @@ worker: {accountPause: 50ms}
 // drained waits until no message waits and want dead letters are left.
 func (r *rig) drained(want int) {
 	r.t.Helper()
-	for end := time.Now().Add(time.Minute); ; {
+	check.Eventually(r.t, fmt.Sprintf("no message waits and %d dead letters are left", want), func() bool {
 		s, err := r.js.Stream(r.t.Context(), wire.StreamName)
 		if err != nil {
 			r.t.Fatal(err)
 		}
-		if s.CachedInfo().State.Msgs == 0 && (want < 0 || r.left() == want) {
-			return
-		}
-		if time.Now().After(end) {
-			r.t.Fatalf("%d messages wait, %d dead letters are left; want %d", s.CachedInfo().State.Msgs, r.left(), want)
-		}
-	}
+		return s.CachedInfo().State.Msgs == 0 && (want < 0 || r.left() == want)
+	})
 }
 
 // atOnce is how far apart two codes can arrive that are in flight together. Their order at the

@@ -18,6 +18,7 @@ import (
 	"github.com/rs/zerolog"
 
 	"github.com/codeferry/codeferry/internal/broker"
+	"github.com/codeferry/codeferry/internal/check"
 	"github.com/codeferry/codeferry/sender"
 	"github.com/codeferry/codeferry/worker"
 )
@@ -125,16 +126,7 @@ func (b *beating) readyz() string {
 
 func (b *beating) until(want string) {
 	b.t.Helper()
-	limit := time.After(time.Minute)
-	tick := time.NewTicker(10 * time.Millisecond)
-	defer tick.Stop()
-	for !strings.HasPrefix(b.readyz(), want) {
-		select {
-		case <-limit:
-			b.t.Fatalf("/readyz is %s, want %s", b.readyz(), want)
-		case <-tick.C:
-		}
-	}
+	check.Eventually(b.t, "/readyz is "+want, func() bool { return strings.HasPrefix(b.readyz(), want) })
 }
 
 func TestPulseOfASilentServer(t *testing.T) {

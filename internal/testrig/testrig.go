@@ -15,14 +15,12 @@ import (
 	"github.com/rs/zerolog"
 
 	"github.com/codeferry/codeferry/internal/broker"
+	"github.com/codeferry/codeferry/internal/check"
 	"github.com/codeferry/codeferry/internal/syncbuf"
 	"github.com/codeferry/codeferry/messages"
 	"github.com/codeferry/codeferry/messages/wire"
 	"github.com/codeferry/codeferry/worker"
 )
-
-// Patience limits every wait for something that has to happen.
-const Patience = 30 * time.Second
 
 // Rig is an embedded server with codeferry's streams, and a connection to it.
 type Rig struct {
@@ -86,7 +84,7 @@ func (r *Rig) Restart() {
 	listen, before := r.NC.ConnectedAddr(), r.NC.Stats().Reconnects
 	r.Server.Stop()
 	r.serve(listen)
-	Eventually(r.t, "the connection is back", func() bool { return r.NC.Stats().Reconnects > before && r.NC.IsConnected() })
+	check.Eventually(r.t, "the connection is back", func() bool { return r.NC.Stats().Reconnects > before && r.NC.IsConnected() })
 }
 
 // Outcomes calls f for each outcome that is published from now on.
@@ -128,8 +126,8 @@ func (r *Rig) Work(o worker.Options) (w *worker.Worker, stop func()) {
 			if err != nil {
 				r.t.Errorf("the worker ended with %v", err)
 			}
-		case <-time.After(Patience):
-			r.t.Errorf("the worker does not stop within %s", Patience)
+		case <-time.After(check.Patience):
+			r.t.Errorf("the worker does not stop within %s", check.Patience)
 		}
 		o.Conn.Close()
 	})
@@ -148,25 +146,10 @@ func Connect(t testing.TB, url string) *nats.Conn {
 	return nc
 }
 
-// Context returns a context that ends after Patience. It outlives the test's own context, so
+// Context returns a context that ends after check.Patience. It outlives the test's own context, so
 // that cleanups can use it.
 func Context(t testing.TB) context.Context {
-	ctx, cancel := context.WithTimeout(context.Background(), Patience)
+	ctx, cancel := context.WithTimeout(context.Background(), check.Patience)
 	t.Cleanup(cancel)
 	return ctx
-}
-
-// Eventually waits until so returns true, for a condition that has no signal.
-func Eventually(t testing.TB, what string, so func() bool) {
-	t.Helper()
-	tick := time.NewTicker(2 * time.Millisecond)
-	defer tick.Stop()
-	limit := time.After(Patience)
-	for !so() {
-		select {
-		case <-tick.C:
-		case <-limit:
-			t.Fatalf("this never happened: %s", what)
-		}
-	}
 }

@@ -165,7 +165,7 @@ func chmod(t testing.TB, path string, mode os.FileMode) {
 }
 
 // patience bounds each wait of a test.
-const patience = 20 * time.Second
+const patience = check.Patience
 
 // account returns Postfix's user, and the group for local submission.
 func account(t testing.TB) (uid, gid int) {

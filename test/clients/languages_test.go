@@ -126,7 +126,7 @@ type run struct {
 // start runs one of the language's command lines to its end.
 func (l language) start(t *testing.T, line []string, args ...string) run {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), testrig.Patience)
+	ctx, cancel := context.WithTimeout(t.Context(), check.Patience)
 	defer cancel()
 	var out, errOut bytes.Buffer
 	cmd := exec.CommandContext(ctx, line[0], append(slices.Clip(line[1:]), args...)...)
@@ -137,7 +137,7 @@ func (l language) start(t *testing.T, line []string, args ...string) run {
 		t.Fatalf("%v: %v", line, err)
 	}
 	if ctx.Err() != nil {
-		t.Fatalf("%v does not end within %s\n%s%s", line, testrig.Patience, &out, &errOut)
+		t.Fatalf("%v does not end within %s\n%s%s", line, check.Patience, &out, &errOut)
 	}
 	return run{out.String(), errOut.String(), cmd.ProcessState.ExitCode()}
 }

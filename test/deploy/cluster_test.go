@@ -17,10 +17,10 @@ import (
 	"github.com/nats-io/nats-server/v2/server"
 	"github.com/nats-io/nats.go"
 
+	"github.com/codeferry/codeferry/internal/check"
 	fakealiyun "github.com/codeferry/codeferry/internal/fakes/aliyun"
 	"github.com/codeferry/codeferry/internal/freeport"
 	"github.com/codeferry/codeferry/internal/syncbuf"
-	"github.com/codeferry/codeferry/internal/testrig"
 	"github.com/codeferry/codeferry/messages"
 )
 
@@ -57,7 +57,7 @@ func TestCluster(t *testing.T) {
 		for range each {
 			code := messages.Subject{App: "default", Channel: messages.SMS, Type: messages.SignIn, Key: fmt.Sprintf("user-%d", sent)}
 			m := &messages.SendCode{ID: fmt.Sprintf("cluster-%d", sent), To: fmt.Sprintf("+861301234%04d", sent), Payload: messages.Payload{"code": "123456"}}
-			testrig.Eventually(t, "NATS stores a code", func() bool {
+			check.Eventually(t, "NATS stores a code", func() bool {
 				ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
 				defer cancel()
 				_, err := publisher.Publish(ctx, code, m) // the same ID, so it is stored once
@@ -73,8 +73,8 @@ func TestCluster(t *testing.T) {
 		c.start(t, i)
 		c.wait(t)
 	}
-	testrig.Eventually(t, "every code is sent", func() bool { return len(box.Inbox("")) >= sent })
-	testrig.Eventually(t, "the workers count every code as sent, and none waits", func() bool {
+	check.Eventually(t, "every code is sent", func() bool { return len(box.Inbox("")) >= sent })
+	check.Eventually(t, "the workers count every code as sent, and none waits", func() bool {
 		total, waiting := 0, 0
 		for _, a := range at {
 			for _, m := range regexp.MustCompile(`(?m)^(codeferry_messages_total\{channel="sms",connector="aliyun-sms",outcome="sent",reason=""\}|codeferry_waiting\{channel="sms"\}) (-?\d+)$`).FindAllStringSubmatch(metricsWith(t, a, "no-secret-for-trying-it-out-alone"), -1) {
@@ -236,7 +236,7 @@ func (c *clusterRig) stop(i int) {
 func (c *clusterRig) wait(t *testing.T) {
 	t.Helper()
 	for _, s := range c.running {
-		testrig.Eventually(t, s.Name()+" is healthy", func() bool {
+		check.Eventually(t, s.Name()+" is healthy", func() bool {
 			return s.ReadyForConnections(time.Second) && s.JetStreamIsCurrent()
 		})
 	}
@@ -270,7 +270,7 @@ func (c *clusterRig) startWorker(t *testing.T) string {
 	})
 	started := regexp.MustCompile(`"listen":"([^"]+)".*"message":"codeferry runs"`)
 	var at string
-	testrig.Eventually(t, "a worker runs", func() bool {
+	check.Eventually(t, "a worker runs", func() bool {
 		if m := started.FindStringSubmatch(log.String()); m != nil {
 			at = m[1]
 		}

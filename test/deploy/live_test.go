@@ -15,6 +15,7 @@ import (
 	"github.com/rs/zerolog"
 
 	"github.com/codeferry/codeferry/config"
+	"github.com/codeferry/codeferry/internal/check"
 	fakealiyun "github.com/codeferry/codeferry/internal/fakes/aliyun"
 	"github.com/codeferry/codeferry/internal/service"
 	"github.com/codeferry/codeferry/internal/testrig"
@@ -72,7 +73,7 @@ func scrape(t *testing.T) string {
 		t.Fatal(err)
 	}
 	var text string
-	testrig.Eventually(t, "an SMS is sent", func() bool {
+	check.Eventually(t, "an SMS is sent", func() bool {
 		text = metrics(t, a.HTTP)
 		return strings.Contains(text, "\ncodeferry_delivery_seconds_count{channel=\"sms\"} 1\n")
 	})

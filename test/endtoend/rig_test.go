@@ -15,6 +15,7 @@ import (
 	"github.com/codeferry/codeferry/config"
 	"github.com/codeferry/codeferry/internal/archive"
 	"github.com/codeferry/codeferry/internal/broker"
+	"github.com/codeferry/codeferry/internal/check"
 	"github.com/codeferry/codeferry/internal/syncbuf"
 	"github.com/codeferry/codeferry/internal/testmain"
 	"github.com/codeferry/codeferry/internal/testrig"
@@ -29,7 +30,7 @@ func TestMain(m *testing.M) {
 }
 
 // patience limits every wait for something that has to happen.
-const patience = testrig.Patience
+const patience = check.Patience
 
 // rig is a nats-server, and a worker with a configuration as an operator writes it.
 type rig struct {

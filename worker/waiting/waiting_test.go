@@ -12,6 +12,7 @@ import (
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 
+	"github.com/codeferry/codeferry/internal/check"
 	"github.com/codeferry/codeferry/internal/testmain"
 	"github.com/codeferry/codeferry/internal/testrig"
 	"github.com/codeferry/codeferry/messages"
@@ -178,7 +179,7 @@ func TestReadEnds(t *testing.T) {
 	for i := range 30 {
 		publish(t, r, fmt.Sprint("default.sms.SignIn.u", i), code(fmt.Sprint("m", i), "+8613012345678"))
 	}
-	testrig.Eventually(t, "the consumer has counted all", func() bool { // it counts a moment later
+	check.Eventually(t, "the consumer has counted all", func() bool { // it counts a moment later
 		if reader, err = waiting.Open(t.Context(), r.JS, waiting.Options{}); err != nil {
 			t.Fatal(err)
 		}

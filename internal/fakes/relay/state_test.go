@@ -7,6 +7,8 @@ import (
 	"os"
 	"testing"
 	"time"
+
+	"github.com/codeferry/codeferry/internal/check"
 )
 
 // used reports whether a client has connected through the relay.
@@ -120,9 +122,7 @@ func TestAForgottenEndHearsNothing(t *testing.T) {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = far.Close() })
-	for !g.used() {
-		time.Sleep(time.Millisecond) //nolint:forbidigo // nothing tells when the relay has taken the connection
-	}
+	check.Eventually(t, "the relay has taken the connection", g.used)
 	g.Forget()
 	_ = far.Close()
 	if err := c.SetReadDeadline(time.Now().Add(50 * time.Millisecond)); err != nil {

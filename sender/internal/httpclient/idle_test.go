@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/codeferry/codeferry/internal/check"
 	"github.com/codeferry/codeferry/internal/fakes/faulty"
 	"github.com/codeferry/codeferry/sender/internal/sendertest"
 )
@@ -50,9 +51,7 @@ func TestAConnectionServesAgain(t *testing.T) {
 // awaitNoise waits until something has come over the kept connections.
 func awaitNoise(t testing.TB, c *Client) {
 	t.Helper()
-	ticks := time.NewTicker(time.Millisecond)
-	defer ticks.Stop()
-	for deadline := time.Now().Add(30 * time.Second); ; <-ticks.C {
+	check.Eventually(t, "something has come over the kept connections", func() bool {
 		noisy := true
 		c.idle.mu.Lock()
 		for _, conns := range c.idle.conns {
@@ -61,13 +60,8 @@ func awaitNoise(t testing.TB, c *Client) {
 			}
 		}
 		c.idle.mu.Unlock()
-		if noisy {
-			return
-		}
-		if time.Now().After(deadline) {
-			t.Fatal("nothing came over the kept connections")
-		}
-	}
+		return noisy
+	})
 }
 
 func kept(c *Client) bool {
