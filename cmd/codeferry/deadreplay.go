@@ -219,7 +219,12 @@ func describe(dry bool, r replay.Report) string {
 // became says what becomes of a dead letter.
 func became(verb string, d replay.Decision) string {
 	switch d { //nolint:exhaustive // all others stay
-	case replay.Replayed, replay.Reissued:
+	case replay.Reissued:
+		if verb != "" {
+			return verb + string(d) + " if the auth service answers" // only the request tells
+		}
+		return string(d)
+	case replay.Replayed:
 		return verb + string(d)
 	case replay.AlreadyReplayed:
 		return string(d) + "; the dead letter goes"

@@ -33,7 +33,8 @@ const defaultNATS = "nats://127.0.0.1:4222"
 
 // commandSettings name a command's settings.
 var commandSettings = broker.Settings{
-	URL: "--nats", User: "NATS_USER and NATS_PASSWORD", Token: "NATS_TOKEN", NKey: "--nkey", Creds: "--creds", CA: "--tls-ca", Cert: "--tls-cert and --tls-key",
+	URL: "--nats", User: "NATS_USER and NATS_PASSWORD", Token: "NATS_TOKEN", NKey: "--nkey or NATS_NKEY", Creds: "--creds or NATS_CREDS",
+	CA: "--tls-ca or NATS_CA", Cert: "--tls-cert and --tls-key, or NATS_CERT and NATS_KEY",
 	ServerName: "nats.tls.serverName of a configuration (-c)", HandshakeFirst: "--tls-first", InboxPrefix: "--inbox-prefix",
 	Login: "--creds, --nkey, NATS_USER and NATS_PASSWORD, NATS_TOKEN, or a context of the nats command line (--context)",
 }

@@ -69,7 +69,8 @@ const (
 	InDoubt Decision = "in doubt"
 	// Invalid: it can never be sent.
 	Invalid Decision = "invalid"
-	// NotKept: the dead letter holds no message, because the worker had no sealing key.
+	// NotKept: the dead letter holds no message, because the worker had no sealing key, or
+	// because the code had expired.
 	NotKept Decision = "not kept"
 	// NoSubject: its subject showed the recipient, and was not kept.
 	NoSubject Decision = "subject not kept"
@@ -216,8 +217,11 @@ func (r *run) decide(l archive.Letter) Decision {
 	case l.Dropped == messages.DroppedInvalid:
 		return Invalid
 	case l.Dropped == messages.DroppedExpired, r.expired(l) && (len(l.Body) == 0 || r.opts.Extend <= 0):
-		if r.opts.Reissue {
+		switch {
+		case r.opts.Reissue:
 			return Reissued
+		case r.opts.Extend > 0:
+			return NotKept
 		}
 		return Expired
 	case len(l.Body) == 0:

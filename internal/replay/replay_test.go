@@ -207,7 +207,7 @@ func TestRefusals(t *testing.T) {
 		{name: "nothing against it", want: replay.Replayed},
 		{name: "expired", edit: func(d *messages.DeadLetter) { *d.ExpiresAt = time.Now().Add(-time.Second) }, want: replay.Expired},
 		{name: "expired, and given new life", edit: func(d *messages.DeadLetter) { *d.ExpiresAt = time.Now().Add(-time.Second) }, opts: replay.Options{Extend: time.Minute}, want: replay.Replayed},
-		{name: "expired, and its code is gone", edit: func(d *messages.DeadLetter) { d.Message, d.Dropped = nil, messages.DroppedExpired }, opts: replay.Options{Extend: time.Minute}, want: replay.Expired},
+		{name: "expired, and its code is gone", edit: func(d *messages.DeadLetter) { d.Message, d.Dropped = nil, messages.DroppedExpired }, opts: replay.Options{Extend: time.Minute}, want: replay.NotKept},
 		{name: "invalid", edit: func(d *messages.DeadLetter) { d.Message, d.Dropped = nil, messages.DroppedInvalid }, want: replay.Invalid},
 		{name: "no key", edit: func(d *messages.DeadLetter) { d.Message, d.Dropped = nil, messages.DroppedNoKey }, want: replay.NotKept},
 		{name: "no subject", edit: func(d *messages.DeadLetter) { d.Subject = "codeferry.send.default.sms.SignIn." + wire.HiddenKey }, want: replay.NoSubject},

@@ -318,15 +318,15 @@ func expired() *sender.Error {
 	return sender.Expired("the code expired before the server had the whole message")
 }
 
-// distrust says what is wrong with a certificate, and what to do about it.
+// distrust says what is wrong with a certificate. The error's advice says what to do about it.
 func distrust(err error) string {
 	var authority x509.UnknownAuthorityError
 	var name x509.HostnameError
 	switch {
 	case errors.As(err, &authority):
-		return "no trusted CA signed its certificate; set caFile to the certificate of a private CA, or to the server's own"
+		return "no trusted CA signed its certificate"
 	case errors.As(err, &name):
-		return "its certificate is for another name; set servername to a name in the certificate"
+		return "its certificate is for another name"
 	}
 	return err.Error()
 }

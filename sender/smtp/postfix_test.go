@@ -366,7 +366,8 @@ func TestPostfix(t *testing.T) {
 		s := connector(t, p.configure(func(c *smtp.Config) { c.CAFile = sender.TextFile(testca.New(t).Root()) }))
 		_, err := send(t, s)
 		e := sendertest.WantCode(t, err, sender.Unavailable, "SMTP.TLS")
-		sendertest.Holds(t, "the detail", e.Detail, "caFile")
+		sendertest.Holds(t, "the detail", e.Detail, "no trusted CA")
+		sendertest.Holds(t, "the advice", e.Advice, "caFile")
 	})
 	t.Run("an international domain", func(t *testing.T) {
 		s := connector(t, p.configure(func(c *smtp.Config) { c.ReplyTo = "Hilfe für Sie <help@bücher.example>" }))
