@@ -232,8 +232,8 @@ func TestNATSMistakesThroughTheProgram(t *testing.T) {
 		{"two logins", nil, []string{"--nats", users, "--creds", "a", "--nkey", "b"}, []string{"--creds", "--nkey", "can't be used together"}, false, exitUsage},
 		{"a login in the URL and a file", nil, []string{"--nats", inURL(users, "codeferry:"+hidden), "--creds", "a"}, []string{"--creds can't be set together with the user and password in --nats, because a connection has one login"}, true, exitUsage},
 		{"a certificate without its key", nil, []string{"--nats", users, "--tls-cert", "a"}, []string{"--tls-cert", "--tls-key"}, false, exitUsage},
-		{"an unknown CA", nil, []string{"--nats", private}, []string{"has a certificate that is not trusted here; set --tls-ca to a file with its CA's root certificate ("}, false, exitFailed},
-		{"no client certificate", nil, []string{"--nats", private, "--tls-ca", roots}, []string{"requires a client certificate; set one with --tls-cert and --tls-key ("}, false, exitFailed},
+		{"an unknown CA", nil, []string{"--nats", private}, []string{"has a certificate that is not trusted here; set --tls-ca or NATS_CA to a file with its CA's root certificate ("}, false, exitFailed},
+		{"no client certificate", nil, []string{"--nats", private, "--tls-ca", roots}, []string{"requires a client certificate; set one with --tls-cert and --tls-key, or NATS_CERT and NATS_KEY ("}, false, exitFailed},
 	} {
 		for _, args := range commands {
 			r := callIn(t, tt.env, append(slices.Clone(args), tt.flags...)...).want(t, tt.status)

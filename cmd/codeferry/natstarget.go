@@ -33,10 +33,16 @@ const defaultNATS = "nats://127.0.0.1:4222"
 
 // commandSettings name a command's settings.
 var commandSettings = broker.Settings{
-	URL: "--nats", User: "NATS_USER and NATS_PASSWORD", Token: "NATS_TOKEN", NKey: "--nkey or NATS_NKEY", Creds: "--creds or NATS_CREDS",
-	CA: "--tls-ca or NATS_CA", Cert: "--tls-cert and --tls-key, or NATS_CERT and NATS_KEY",
+	URL: "--nats", User: "NATS_USER and NATS_PASSWORD", Token: "NATS_TOKEN", NKey: "--nkey", Creds: "--creds", CA: "--tls-ca", Cert: "--tls-cert and --tls-key",
 	ServerName: "nats.tls.serverName of a configuration (-c)", HandshakeFirst: "--tls-first", InboxPrefix: "--inbox-prefix",
 	Login: "--creds, --nkey, NATS_USER and NATS_PASSWORD, NATS_TOKEN, or a context of the nats command line (--context)",
+}
+
+// unsetSettings name the settings that a command does not have: the flag and the variable.
+func unsetSettings() broker.Settings {
+	s := commandSettings
+	s.CA, s.Cert = "--tls-ca or NATS_CA", "--tls-cert and --tls-key, or NATS_CERT and NATS_KEY"
+	return s
 }
 
 // given returns the settings of the flags.
@@ -97,7 +103,7 @@ func (f natsFlags) target(url string, configured *broker.Target, e userEnvironme
 	}
 	t := overlay(base, flags)
 	if configured == nil || f.Context != "" {
-		t.Settings = t.Settings.Or(commandSettings)
+		t.Settings = t.Settings.Or(unsetSettings())
 	}
 	if t.URL == "" {
 		t.URL, t.Settings.Unnamed = defaultNATS, "--nats, --context or -c, or with the variable NATS_URL or NATS_CONTEXT"

@@ -331,7 +331,7 @@ func TestNamesOfNATSSettings(t *testing.T) {
 		want       broker.Settings
 	}{
 		"variables":       {want: broker.Settings{URL: "NATS_URL", Creds: "NATS_CREDS"}},
-		"a flag":          {url: "nats://a", want: broker.Settings{URL: "--nats", Creds: "NATS_CREDS", CA: "--tls-ca"}},
+		"a flag":          {url: "nats://a", want: broker.Settings{URL: "--nats", Creds: "NATS_CREDS", CA: "--tls-ca or NATS_CA"}},
 		"a context":       {flags: natsFlags{Context: "prod"}, want: broker.Settings{URL: `"url"` + prod, User: `"user" and "password"` + prod, CA: `"ca"` + prod, Cert: `"cert" and "key"` + prod}},
 		"a configuration": {configured: &broker.Target{URL: "nats://c"}, flags: natsFlags{TLSCA: "x", NKey: "n"}, want: broker.Settings{NKey: "--nkey", CA: "--tls-ca"}},
 	} {
