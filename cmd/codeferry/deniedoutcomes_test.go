@@ -14,6 +14,7 @@ import (
 // TestAWorkerThatMayNotReport: the outcomes that NATS refuses are counted at once, and /readyz
 // says why they are lost.
 func TestAWorkerThatMayNotReport(t *testing.T) {
+	t.Parallel()
 	g := newGuarded(t, func(o *server.Options) {
 		for _, u := range o.Users {
 			if u.Username == "worker" {

@@ -318,6 +318,7 @@ func TestASmallStore(t *testing.T) {
 // TestAWorkerThatMayNotRepair: the worker reports what is wrong, and takes no message that
 // could get lost.
 func TestAWorkerThatMayNotRepair(t *testing.T) {
+	t.Parallel()
 	g := newGuarded(t)
 	g.as("provisioner", "provision").want(t, 0)
 	box := spawn(t, "sandbox", "--listen", "127.0.0.1:0")
@@ -365,6 +366,7 @@ func mayRepair(opts *server.Options) {
 
 // TestAWorkerThatMayRepair: with the permissions of docs/roles.md the worker repairs.
 func TestAWorkerThatMayRepair(t *testing.T) {
+	t.Parallel()
 	g := newGuarded(t, mayRepair)
 	box := spawn(t, "sandbox", "--listen", "127.0.0.1:0")
 	d := &drifting{t: t, addr: g.addr, sandbox: box.find(`sandbox on (http://\S+),`)[1]}

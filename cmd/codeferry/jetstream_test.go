@@ -323,9 +323,7 @@ func TestJetStreamFlagsAreChecked(t *testing.T) {
 // deploy/nats-roles.conf with the domain's API in place of $JS.API, as docs/roles.md says. The
 // users of the domain's own server need them unchanged.
 func TestRolesOverALeafNode(t *testing.T) {
-	for _, role := range roles {
-		t.Setenv(strings.ToUpper(role)+"_PASSWORD", "pass-"+role)
-	}
+	t.Parallel()
 	list, err := os.ReadFile(root + "/deploy/nats-roles.conf")
 	if err != nil {
 		t.Fatal(err)

@@ -114,6 +114,7 @@ func (m marks) leaks(where string, text []byte) []string {
 }
 
 func TestLeaksFindsMarks(t *testing.T) {
+	t.Parallel()
 	m := marks{"code": "Qx7zK9", "address": "Marked+Person@leak.example.com"}
 	for _, value := range m {
 		for _, before := range []string{"", "a", "ab", "abc", `{"k":"`} {

@@ -52,7 +52,7 @@ func TestMain(m *testing.M) {
 }
 
 // programEnvironment gives this process the environment of the commands that it starts or runs
-// itself: programVariables, no standard input, and none of the variables of the nats command
+// itself: programVariables, the passwords of the roles, no standard input, and none of the variables of the nats command
 // line, since those of whoever runs the tests name another server.
 func programEnvironment() error {
 	stdin, err := os.Open(os.DevNull)
@@ -67,7 +67,11 @@ func programEnvironment() error {
 			}
 		}
 	}
-	for _, v := range programVariables {
+	variables := slices.Clone(programVariables)
+	for _, role := range roles { // deploy/nats-roles.conf reads these
+		variables = append(variables, strings.ToUpper(role)+"_PASSWORD=pass-"+role)
+	}
+	for _, v := range variables {
 		name, value, _ := strings.Cut(v, "=")
 		if err := os.Setenv(name, value); err != nil {
 			return err

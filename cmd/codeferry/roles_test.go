@@ -34,9 +34,6 @@ type guarded struct {
 
 func newGuarded(t *testing.T, change ...func(*server.Options)) *guarded {
 	t.Helper()
-	for _, role := range roles {
-		t.Setenv(strings.ToUpper(role)+"_PASSWORD", "pass-"+role)
-	}
 	opts, err := server.ProcessConfigFile(root + "/deploy/nats-roles.conf")
 	if err != nil {
 		t.Fatal(err)
@@ -118,6 +115,7 @@ func (v *visitor) publish(subject string) {
 // TestRolesDoTheirWholeJob runs everything with the permissions of
 // deploy/nats-roles.conf, and the server refuses nothing.
 func TestRolesDoTheirWholeJob(t *testing.T) {
+	t.Parallel()
 	g := newGuarded(t)
 	box := spawn(t, "sandbox", "--listen", "127.0.0.1:0")
 	sandboxURL := box.find(`sandbox on (http://\S+),`)[1]
@@ -305,6 +303,7 @@ func awaitReady(t *testing.T, url string) {
 
 // TestRolesDoNoMore tries subjects that a role does not need, each once.
 func TestRolesDoNoMore(t *testing.T) {
+	t.Parallel()
 	g := newGuarded(t)
 	g.as("provisioner", "provision").want(t, 0)
 	const api = "$JS.API."
@@ -377,6 +376,7 @@ func TestRolesDoNoMore(t *testing.T) {
 // TestAPublisherCanNotWidenItsConsumer: permissions cover only the request's subject, and the
 // server refuses a body that differs from it.
 func TestAPublisherCanNotWidenItsConsumer(t *testing.T) {
+	t.Parallel()
 	g := newGuarded(t)
 	g.as("provisioner", "provision").want(t, 0)
 	v := g.visit("publisher")
@@ -403,6 +403,7 @@ func TestAPublisherCanNotWidenItsConsumer(t *testing.T) {
 
 // TestADeniedCommandSaysSo at once, in one line.
 func TestADeniedCommandSaysSo(t *testing.T) {
+	t.Parallel()
 	g := newGuarded(t)
 	g.as("provisioner", "provision").want(t, 0)
 	for _, args := range [][]string{
@@ -434,6 +435,7 @@ func TestADeniedCommandSaysSo(t *testing.T) {
 // TestWithoutAnInboxPrefix: a command and a worker name the setting, and send publishes
 // nothing, because a user would repeat it.
 func TestWithoutAnInboxPrefix(t *testing.T) {
+	t.Parallel()
 	g := newGuarded(t)
 	g.as("provisioner", "provision").want(t, 0)
 	send := []string{"send", "--channel", "sms", "--to", "13012345678", "--type", "SignIn", "--code", "123456"}
@@ -481,6 +483,7 @@ func TestWithoutAnInboxPrefix(t *testing.T) {
 // TestLoggingInAsTheDocsShow: with the context of docs/roles.md, -c gives the keys, and the
 // operator logs in. With -c alone the worker does, and the error leads to the docs.
 func TestLoggingInAsTheDocsShow(t *testing.T) {
+	t.Parallel()
 	g := newGuarded(t)
 	g.as("provisioner", "provision").want(t, 0)
 	shown := blocks(t, "json")[root+"/docs/roles.md"]
@@ -527,6 +530,7 @@ func TestLoggingInAsTheDocsShow(t *testing.T) {
 // TestSendWaitsForNoForbiddenOutcome: if the user may not receive outcomes, send --wait
 // publishes nothing.
 func TestSendWaitsForNoForbiddenOutcome(t *testing.T) {
+	t.Parallel()
 	g := newGuarded(t, func(o *server.Options) {
 		for _, u := range o.Users {
 			if u.Username == "publisher" {
@@ -547,6 +551,7 @@ func TestSendWaitsForNoForbiddenOutcome(t *testing.T) {
 // TestADryRunOnlyReads: a user of NATS who may neither erase a dead letter nor publish a code
 // may see what dead delete and dead replay would do.
 func TestADryRunOnlyReads(t *testing.T) {
+	t.Parallel()
 	g := newGuarded(t, func(opts *server.Options) {
 		for _, u := range opts.Users {
 			if u.Username == "operator" {

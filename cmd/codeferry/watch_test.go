@@ -334,6 +334,7 @@ func TestWhatIsDeferred(t *testing.T) {
 // TestAnOperatorWhoOnlyLooks: without the permissions on what waits, status tells what it
 // knows, and what it does not.
 func TestAnOperatorWhoOnlyLooks(t *testing.T) {
+	t.Parallel()
 	g := newGuarded(t, func(o *server.Options) {
 		for _, u := range o.Users {
 			if u.Username != "operator" {
