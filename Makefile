@@ -73,8 +73,8 @@ else
 	CODEFERRY_CLIENTS=1 go test -count=1 $(ARGS) ./test/clients
 endif
 
-manifests: ## test deploy/: break each alert, and read the manifests as Compose and Kubernetes do
-	go test -count=1 ./test/deploy -run TestBrokenRules -breaks
+manifests: ## test deploy/: break each alert, roll the cluster, and read the manifests as Compose and Kubernetes do
+	go test -count=1 ./test/deploy -run 'TestBrokenRules|TestCluster' -breaks -roll
 	cd test/manifests && go vet . && go test -count=1 $(ARGS) .
 
 race: ## run the tests under the race detector, one package at a time

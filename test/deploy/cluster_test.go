@@ -3,6 +3,7 @@ package deploy
 import (
 	"context"
 	"errors"
+	"flag"
 	"fmt"
 	"net/http"
 	"net/http/httptest"
@@ -27,9 +28,11 @@ import (
 
 const nodes, workers = 3, 3
 
+var rollAll = flag.Bool("roll", false, "stop each node of the cluster, one after another, in place of one")
+
 // TestCluster runs the cluster of docker-compose.yml as processes, with the same files: three
-// NATS nodes with roles, the provisioner, and three workers. While codes are published, each
-// node is stopped and started again. Every code arrives once, and the workers' metrics say so.
+// NATS nodes with roles, the provisioner, and three workers. While codes are published, a node is
+// stopped and started again; with -roll each one. Every code arrives once, and the workers' metrics say so.
 func TestCluster(t *testing.T) {
 	t.Parallel()
 	box := fakealiyun.New(fakealiyun.Options{})
@@ -68,7 +71,11 @@ func TestCluster(t *testing.T) {
 		}
 	}
 	publish()
-	for i := range nodes {
+	stopped := 1
+	if *rollAll {
+		stopped = nodes
+	}
+	for i := range stopped {
 		c.stop(i)
 		publish()
 		c.start(t, i)
