@@ -91,7 +91,7 @@ func (l deadLetters) letter(d *delivery, v verdict) *messages.DeadLetter {
 }
 
 // keepMessage puts the message, sealed, into its dead letter if a replay could send it. An
-// expired or invalid message is kept nowhere.
+// invalid message, or one whose code has expired by now, is kept nowhere.
 func (l deadLetters) keepMessage(d *delivery, letter *messages.DeadLetter) (err error) {
 	if letter.ToHash, err = l.seals.lookup(d.code.To); err != nil {
 		return err
@@ -99,7 +99,7 @@ func (l deadLetters) keepMessage(d *delivery, letter *messages.DeadLetter) (err 
 	kept := *d.code
 	kept.ID, kept.ExpiresAt = d.id, d.expiresAt.UTC()
 	switch {
-	case letter.Reason == messages.ReasonExpired || d.expired(l.now()):
+	case d.expired(l.now()):
 		letter.Dropped = messages.DroppedExpired
 	case letter.Reason == messages.ReasonInvalid, d.wrong != nil && !d.unreadable:
 		letter.Dropped = messages.DroppedInvalid

@@ -138,17 +138,18 @@ func TestDeadLetterKeepsTheMessage(t *testing.T) {
 		noKey   bool
 		dropped messages.Dropped
 	}{
-		"rejected":                       {reason: messages.ReasonRejected},
-		"in doubt":                       {reason: messages.ReasonDoubt},
-		"expired":                        {reason: messages.ReasonExpired, dropped: messages.DroppedExpired},
-		"in doubt, and expired by now":   {reason: messages.ReasonDoubt, change: func(d *delivery) { d.expiresAt = noon }, dropped: messages.DroppedExpired},
-		"invalid":                        {reason: messages.ReasonInvalid, dropped: messages.DroppedInvalid},
-		"in doubt, and wrong":            {reason: messages.ReasonDoubt, change: func(d *delivery) { d.wrong = errors.New("wrong") }, dropped: messages.DroppedInvalid},
-		"in doubt, and not to be read":   {reason: messages.ReasonDoubt, change: func(d *delivery) { d.wrong, d.unreadable = wire.ErrNoKey, true }},
-		"no key":                         {reason: messages.ReasonRejected, noKey: true, dropped: messages.DroppedNoKey},
-		"no key, and expired":            {reason: messages.ReasonExpired, noKey: true, dropped: messages.DroppedExpired},
-		"too big":                        {reason: messages.ReasonRejected, change: func(d *delivery) { d.code.Payload["more"] = strings.Repeat("x", wire.MaxBody) }, dropped: messages.DroppedTooBig},
-		"sealed for another, as it came": {reason: messages.ReasonMisconfigured, change: func(d *delivery) { d.code = sealedForOther() }},
+		"rejected":                        {reason: messages.ReasonRejected},
+		"in doubt":                        {reason: messages.ReasonDoubt},
+		"expired":                         {reason: messages.ReasonExpired, change: func(d *delivery) { d.expiresAt = noon }, dropped: messages.DroppedExpired},
+		"expired before its next attempt": {reason: messages.ReasonExpired},
+		"in doubt, and expired by now":    {reason: messages.ReasonDoubt, change: func(d *delivery) { d.expiresAt = noon }, dropped: messages.DroppedExpired},
+		"invalid":                         {reason: messages.ReasonInvalid, dropped: messages.DroppedInvalid},
+		"in doubt, and wrong":             {reason: messages.ReasonDoubt, change: func(d *delivery) { d.wrong = errors.New("wrong") }, dropped: messages.DroppedInvalid},
+		"in doubt, and not to be read":    {reason: messages.ReasonDoubt, change: func(d *delivery) { d.wrong, d.unreadable = wire.ErrNoKey, true }},
+		"no key":                          {reason: messages.ReasonRejected, noKey: true, dropped: messages.DroppedNoKey},
+		"no key, and expired":             {reason: messages.ReasonExpired, noKey: true, change: func(d *delivery) { d.expiresAt = noon }, dropped: messages.DroppedExpired},
+		"too big":                         {reason: messages.ReasonRejected, change: func(d *delivery) { d.code.Payload["more"] = strings.Repeat("x", wire.MaxBody) }, dropped: messages.DroppedTooBig},
+		"sealed for another, as it came":  {reason: messages.ReasonMisconfigured, change: func(d *delivery) { d.code = sealedForOther() }},
 	} {
 		t.Run(name, func(t *testing.T) {
 			keys := []wire.PrivateKey{key}

@@ -43,7 +43,7 @@ func TestColumnsOfReplays(t *testing.T) {
 		{ID: sampleID, App: "default", Channel: messages.SMS, Subject: "codeferry.send.default.sms.SignIn.u1", To: "+86130****5678", Reason: messages.ReasonRejected},
 		{ID: sampleID, App: "default", Channel: messages.Email, Subject: "codeferry.send.default.email.SignIn.k3v9x2m4q8z1", To: "f***@mail.example.com", Reason: messages.ReasonRejected},
 	} {
-		list.add(archive.Letter{DeadLetter: l}, replay.Replayed)
+		list.add(archive.Letter{DeadLetter: l}, replay.Replayed, "")
 	}
 	rows := strings.Split(out.String(), "\n")
 	at := strings.Index(rows[0], "RESULT")

@@ -109,9 +109,9 @@ func (c *deadReplayCmd) replay(ctx context.Context, s streams, server natsServer
 	bar := newProgress(s)
 	o.Progress = bar.at
 	list, ids := newReplayList(s, false, c.JSON), c.sought()
-	o.Each = func(l archive.Letter, d replay.Decision) {
+	o.Each = func(l archive.Letter, d replay.Decision, answer string) {
 		ids.saw(l)
-		bar.aside(func() { list.add(l, d) })
+		bar.aside(func() { list.add(l, d, answer) })
 	}
 	report, err := replay.Run(ctx, server.nc, server.js, o)
 	bar.end()
@@ -135,10 +135,10 @@ func (c *deadReplayCmd) replay(ctx context.Context, s streams, server natsServer
 func (c *deadReplayCmd) propose(ctx context.Context, s streams, server natsServer, o replay.Options) (done bool, err error) {
 	o.DryRun = true
 	list, ids := newReplayList(s, true, c.JSON), c.sought()
-	o.Each = func(l archive.Letter, d replay.Decision) {
+	o.Each = func(l archive.Letter, d replay.Decision, answer string) {
 		ids.saw(l)
 		if c.DryRun {
-			list.add(l, d)
+			list.add(l, d, answer)
 		}
 	}
 	report, err := replay.Run(ctx, server.nc, server.js, o)
@@ -263,7 +263,7 @@ func (c *deadDeleteCmd) erase(ctx context.Context, s streams, server natsServer,
 		total++
 		ids.saw(l)
 		if c.JSON && c.DryRun {
-			list.add(l, erased)
+			list.add(l, erased, "")
 		}
 		return list.err
 	}); err != nil {
@@ -297,7 +297,7 @@ func (c *deadDeleteCmd) erase(ctx context.Context, s streams, server natsServer,
 		defer mu.Unlock()
 		done++
 		if c.JSON {
-			bar.aside(func() { list.add(l, erased) })
+			bar.aside(func() { list.add(l, erased, "") })
 		}
 		bar.at(done, total)
 		return list.err

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"maps"
 	"net/http"
@@ -172,13 +173,22 @@ func TestDeadReplay(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer nc.Close()
-	asked := make(chan messages.Reissue, 1)
+	asked := make(chan messages.Reissue, 2)
+	refuses := true
 	if _, err := messages.OnReissue(t.Context(), nc, "default", "auth", func(_ context.Context, q messages.Reissue) error {
 		asked <- q
+		if refuses {
+			refuses = false
+			return errors.New("this user has signed in")
+		}
 		return nil
 	}); err != nil {
 		t.Fatal(err)
 	}
+	if r := call(t, dead("replay", old, "--reissue", "--yes")...).want(t, exitFailed); !strings.Contains(r.out, "stays: refused by the auth service: this user has signed in\n") {
+		t.Errorf("a refused reissue prints %s", r.out)
+	}
+	<-asked
 	call(t, dead("replay", old, "--reissue", "--yes")...).want(t, 0)
 	request := <-asked
 	check.Equal(t, "the id of the reissue", request.ID, old)

@@ -103,7 +103,7 @@ func TestNoControlCharactersInJSON(t *testing.T) {
 		},
 		"dead replay": func(s streams) error {
 			list := newReplayList(s, false, true)
-			list.add(archive.Letter{DeadLetter: messages.DeadLetter{ID: evil}}, replay.Replayed)
+			list.add(archive.Letter{DeadLetter: messages.DeadLetter{ID: evil}}, replay.Replayed, "")
 			return list.err
 		},
 	} {

@@ -40,18 +40,24 @@ type replayed struct {
 	Reason   messages.Reason  `json:"reason"`
 	Sequence uint64           `json:"sequence"`
 	Decision replay.Decision  `json:"decision"`
+	// Answer is the auth service's reason if it made no new code.
+	Answer string `json:"answer,omitempty"`
 	// DryRun is true if nothing was done: Decision is what would become of it.
 	DryRun bool `json:"dryRun,omitempty"`
 }
 
-func (r *replayList) add(l archive.Letter, d replay.Decision) {
+func (r *replayList) add(l archive.Letter, d replay.Decision, answer string) {
 	switch {
 	case r.err != nil:
 	case r.json != nil:
-		r.err = r.json.Encode(replayed{l.ID, l.App, l.Channel, archive.KeyOf(&l.DeadLetter), l.To, l.Reason, l.Sequence, d, r.dry})
+		r.err = r.json.Encode(replayed{l.ID, l.App, l.Channel, archive.KeyOf(&l.DeadLetter), l.To, l.Reason, l.Sequence, d, answer, r.dry})
 	default:
+		result := became(r.verb, d)
+		if answer != "" {
+			result += ": " + plain(answer)
+		}
 		r.err = r.table.row([]string{
-			plain(l.ID), plain(l.App), plain(string(l.Channel)), plain(shownKey(&l.DeadLetter)), plain(orDash(l.To)), plain(string(l.Reason)), became(r.verb, d),
+			plain(l.ID), plain(l.App), plain(string(l.Channel)), plain(shownKey(&l.DeadLetter)), plain(orDash(l.To)), plain(string(l.Reason)), result,
 		}, nil)
 	}
 }

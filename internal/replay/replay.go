@@ -23,6 +23,7 @@ import (
 	"github.com/codeferry/codeferry/internal/archive"
 	"github.com/codeferry/codeferry/messages"
 	"github.com/codeferry/codeferry/messages/wire"
+	"github.com/codeferry/codeferry/sender/redact"
 )
 
 // Options say what to replay, and how.
@@ -42,9 +43,10 @@ type Options struct {
 	// Progress is called after each dead letter, with the number of finished ones and the
 	// total. Several goroutines call it, one at a time. Default: no call.
 	Progress func(done, all int)
-	// Each hears what became of each letter, or would. It is called by several goroutines, one
-	// at a time, before Progress. Default: nobody.
-	Each func(archive.Letter, Decision)
+	// Each hears what became of each letter, or would, and for Refused the service's reason, as
+	// one line without addresses. It is called by several goroutines, one at a time, before
+	// Progress. Default: nobody.
+	Each func(l archive.Letter, d Decision, reason string)
 	// Now is the clock. Default: time.Now.
 	Now func() time.Time
 }
@@ -159,12 +161,12 @@ type run struct {
 	report Report
 }
 
-func (r *run) count(l archive.Letter, d Decision) {
+func (r *run) count(l archive.Letter, d Decision, reason string) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.report[d]++
 	if r.opts.Each != nil {
-		r.opts.Each(l, d)
+		r.opts.Each(l, d, reason)
 	}
 	if r.opts.Progress != nil {
 		r.opts.Progress(r.report.Total(), r.all)
@@ -182,12 +184,16 @@ func (r *run) letter(ctx, work context.Context, l archive.Letter) error {
 		}
 		d = r.decide(l) // again, because the wait may have been long
 	}
+	var reason string
 	var err error
 	if !r.opts.DryRun {
 		d, err = r.do(work, l, d)
 	}
+	if refused, ok := errors.AsType[*wire.RefusedReissue](err); ok {
+		d, reason, err = Refused, redact.New(redact.Values{}).Line(refused.Reason), nil
+	}
 	if d != "" {
-		r.count(l, d)
+		r.count(l, d, reason)
 	}
 	return err
 }
@@ -382,8 +388,6 @@ func (r *run) reissue(ctx context.Context, l archive.Letter) (Decision, error) {
 	switch {
 	case errors.Is(err, wire.ErrNobodyListens):
 		return NobodyListens, nil
-	case errors.Is(err, wire.ErrReissueRefused):
-		return Refused, nil
 	case err != nil:
 		return "", fmt.Errorf("reissue %s: %w", l.ID, err)
 	}

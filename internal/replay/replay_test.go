@@ -300,7 +300,7 @@ func TestReissue(t *testing.T) {
 		asked <- q
 		if refuse {
 			refuse = false
-			return errors.New("not today")
+			return errors.New("not today,\nann@example.com")
 		}
 		return nil
 	})
@@ -308,7 +308,9 @@ func TestReissue(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer func() { _ = sub.Unsubscribe() }()
-	r.reports(replay.Options{Reissue: true}, replay.Report{replay.Refused: 1}, 1)
+	var reason string
+	r.reports(replay.Options{Reissue: true, Each: func(_ archive.Letter, _ replay.Decision, s string) { reason = s }}, replay.Report{replay.Refused: 1}, 1)
+	check.Equal(t, "the service's reason", reason, "not today, [hidden]")
 	<-asked
 	r.reports(replay.Options{Reissue: true}, replay.Report{replay.Reissued: 1}, 0)
 	q := <-asked
