@@ -4,8 +4,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"strconv"
 	"strings"
+	"sync"
 	"text/tabwriter"
 	"time"
 
@@ -48,14 +50,22 @@ type deadFilter struct {
 
 func (c deadFilter) empty() bool { return c == deadFilter{} }
 
-func (c deadFilter) filter(now time.Time, server serverFlags) (archive.Filter, error) {
+// filter reads the flags. If it depends on a dead letter that can't be opened whether --to takes
+// it, a line on stderr says so.
+func (c deadFilter) filter(now time.Time, server serverFlags, stderr io.Writer) (archive.Filter, error) {
 	f, err := c.parse(now)
 	if err != nil {
 		return f, &exitError{exitUsage, err}
 	}
-	if c.To != "" {
-		f.ToHashes, err = server.lookups(c.To)
+	if c.To == "" {
+		return f, nil
 	}
+	if f.ToHashes, err = server.lookups(c.To); err != nil {
+		return f, err
+	}
+	f.Sealed, err = server.sealedTo(c.To, sync.OnceFunc(func() {
+		_, _ = fmt.Fprintln(stderr, "Some dead letters cannot be opened here, and may be to this address, too: name a configuration that has their sealing key by -c.")
+	}))
 	return f, err
 }
 
@@ -116,7 +126,7 @@ The reasons are ` + joinReasons() + `.` + serverHelp
 
 // Run lists the dead letters.
 func (c *deadListCmd) Run(ctx context.Context, s streams) error {
-	f, err := c.filter(time.Now(), c.serverFlags)
+	f, err := c.filter(time.Now(), c.serverFlags, s.err)
 	if err != nil {
 		return err
 	}

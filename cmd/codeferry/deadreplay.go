@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"maps"
 	"os"
 	"slices"
@@ -29,11 +30,11 @@ type deadChoice struct {
 	JSON   bool `name:"json" help:"Print JSON, one object a line; the last one has the counts."`
 }
 
-func (c *deadChoice) choose(now time.Time, server serverFlags) (archive.Filter, error) {
+func (c *deadChoice) choose(now time.Time, server serverFlags, stderr io.Writer) (archive.Filter, error) {
 	if slices.Contains(c.IDs, "") {
 		return archive.Filter{}, errEmptyID
 	}
-	f, err := c.filter(now, server)
+	f, err := c.filter(now, server, stderr)
 	if err != nil {
 		return f, err
 	}
@@ -89,7 +90,7 @@ if it replayed or reissued every message, now or before. With --dry-run it is 0.
 
 // Run replays what was chosen.
 func (c *deadReplayCmd) Run(ctx context.Context, s streams) error {
-	f, err := c.choose(time.Now(), c.serverFlags)
+	f, err := c.choose(time.Now(), c.serverFlags, s.err)
 	if err != nil {
 		return err
 	}
@@ -250,7 +251,7 @@ status is 1 if one of the ids has no dead letter.` + serverHelp
 
 // Run erases what was chosen.
 func (c *deadDeleteCmd) Run(ctx context.Context, s streams) error {
-	f, err := c.choose(time.Now(), c.serverFlags)
+	f, err := c.choose(time.Now(), c.serverFlags, s.err)
 	if err != nil {
 		return err
 	}

@@ -54,7 +54,7 @@ func (c *statusCmd) Run(ctx context.Context, s streams) error {
 	}
 	var nothing error // it says itself what the server does not permit
 	err = c.withServer(ctx, func(ctx context.Context, server natsServer) error {
-		f := finder{js: server.js, query: q, opts: opts}
+		f := finder{js: server.js, query: q, opts: opts, sealedTo: c.sealedTo}
 		if err := f.find(ctx); err != nil {
 			return err
 		}
@@ -65,8 +65,8 @@ func (c *statusCmd) Run(ctx context.Context, s streams) error {
 		if f.blind != nil {
 			_, _ = fmt.Fprintf(s.err, "It is not known which messages wait: %v\n", f.blind)
 		}
-		if f.closed > 0 {
-			_, _ = fmt.Fprintf(s.err, "%s cannot be opened here, and may be to this address, too: name a configuration that has the sealing key by -c.\n", count(f.closed, "waiting message"))
+		if text := f.closed.text(); text != "" {
+			_, _ = fmt.Fprintf(s.err, "%s cannot be opened here, and may be to this address, too: name a configuration that has the sealing key by -c.\n", text)
 		}
 		for i := range f.gone {
 			_, _ = fmt.Fprintln(s.err, goneText(&f.gone[i]))

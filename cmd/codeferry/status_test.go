@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"encoding/json"
+	"os"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -11,6 +12,7 @@ import (
 	"github.com/codeferry/codeferry/internal/check"
 	"github.com/codeferry/codeferry/internal/testrig"
 	"github.com/codeferry/codeferry/messages"
+	"github.com/codeferry/codeferry/messages/wire"
 	"github.com/codeferry/codeferry/worker/waiting"
 )
 
@@ -120,6 +122,70 @@ func TestStatusSaysWhatItCannotSearch(t *testing.T) {
 		r := call(t, append([]string{"status"}, c.args...)...)
 		check.Equal(t, name+": waiting messages", strings.Count(r.out, " waiting sms "), c.rows)
 		check.Equal(t, name+": it says what it can't search", strings.Contains(r.err, note), c.note)
+		if t.Failed() {
+			t.Fatalf("%s: %s%s", name, r.out, r.err)
+		}
+	}
+}
+
+// TestADeadLetterWithoutItsAddress: a worker that lacks the key stores a dead letter without an
+// address. Who has the key finds it by the address; others are told that there is one.
+func TestADeadLetterWithoutItsAddress(t *testing.T) {
+	t.Parallel()
+	const to = "zed@example.com"
+	key := filepath.Join(t.TempDir(), "sealing.key")
+	call(t, "keygen", "--out", key).want(t, 0)
+	nats := testrig.Server(t).URL()
+	call(t, "provision", "--nats", nats).want(t, 0)
+	public, err := messages.ParsePublicKey(strings.TrimSpace(call(t, "keygen", "--from", key).want(t, 0).out))
+	if err != nil {
+		t.Fatal(err)
+	}
+	letter := messages.DeadLetter{
+		ID: "sealed-1", App: "default", Channel: messages.Email, Type: messages.SignIn, Subject: "codeferry.send.default.email.SignIn.u1",
+		Stream: wire.StreamName, Sequence: 1, Reason: messages.ReasonMisconfigured, StoredAt: time.Now(), DeadAt: time.Now(),
+	}
+	letter.Message, err = messages.NewSealer(public).Seal(letter.Subject, &messages.SendCode{ID: letter.ID, To: to, Type: messages.SignIn, Payload: messages.Payload{"code": "123456"}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	body, err := json.Marshal(letter)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := jetStream(t, nats).Publish(t.Context(), wire.DeadSubject(letter.App, letter.Channel, letter.Reason), body); err != nil {
+		t.Fatal(err)
+	}
+	file := write(t, "codeferry.yaml", strings.NewReplacer("NATS", nats, "SANDBOX", "http://127.0.0.1:1").Replace(watchingConfig)+"sealing: {keys: [\"${file:"+key+"}\"]}\n")
+	other := filepath.Join(t.TempDir(), "other.key")
+	call(t, "keygen", "--out", other).want(t, 0)
+	blind := strings.Replace(file, "codeferry.yaml", "blind.yaml", 1)
+	text, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(blind, []byte(strings.Replace(string(text), key, other, 1)), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for name, c := range map[string]struct {
+		args        []string
+		finds, note bool
+	}{
+		"status with the key":                 {[]string{"status", "-c", file, "--to", to}, true, false},
+		"status with the key, another's":      {[]string{"status", "-c", file, "--to", "zoe@example.com"}, false, false},
+		"status with another key":             {[]string{"status", "-c", blind, "--to", to}, false, true},
+		"status without a key":                {[]string{"status", "--nats", nats, "--to", to}, false, true},
+		"dead list with the key":              {[]string{"dead", "list", "-c", file, "--to", to}, true, false},
+		"dead list with another key":          {[]string{"dead", "list", "-c", blind, "--to", to}, false, true},
+		"dead list without a key":             {[]string{"dead", "list", "--nats", nats, "--to", to}, false, true},
+		"dead list, all":                      {[]string{"dead", "list", "--nats", nats}, true, false},
+		"dead replay with the key":            {[]string{"dead", "replay", "-c", file, "--to", to, "--dry-run"}, true, false},
+		"dead replay with the key, another's": {[]string{"dead", "replay", "-c", file, "--to", "zoe@example.com", "--dry-run"}, false, false},
+		"dead delete with another key":        {[]string{"dead", "delete", "-c", blind, "--to", to, "--dry-run"}, false, true},
+	} {
+		r := call(t, c.args...)
+		check.Equal(t, name+": it is found", strings.Contains(r.out, "sealed-1"), c.finds)
+		check.Equal(t, name+": it says what can't be opened", strings.Contains(r.err, "cannot be opened here"), c.note)
 		if t.Failed() {
 			t.Fatalf("%s: %s%s", name, r.out, r.err)
 		}

@@ -61,7 +61,7 @@ func (f *finder) findEnds(ctx context.Context) error {
 // findAgain reads the outcomes and dead letters of some messages again. A worker may have
 // settled a message after the first reading of its outcomes and before the stream was read.
 func (f *finder) findAgain(ctx context.Context, places map[archive.Stored]bool) error {
-	again := finder{js: f.js, query: f.query}
+	again := finder{js: f.js, query: f.query, sealedTo: f.sealedTo}
 	others, err := again.findLetters(ctx)
 	if err != nil {
 		return err

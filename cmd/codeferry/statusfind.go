@@ -73,12 +73,14 @@ type finder struct {
 	js    jetstream.JetStream
 	query statusQuery
 	opts  waiting.Options
+	// sealedTo is serverFlags.sealedTo.
+	sealedTo func(to string, unread func()) (func(*archive.Letter) bool, error)
 
 	// outcomes are those of the messages, and the dead letters whose outcome is not kept.
 	outcomes []messages.Outcome
 	waiting  []waiting.Message
-	// closed counts the messages that wait and whose address could not be read here.
-	closed int
+	// closed counts what could not be opened here, and so may be to the address.
+	closed closed
 	// gone are the messages that do not wait any more although a worker had to continue with
 	// them, and of which it is not known what became of them.
 	gone []lostMessage
@@ -86,6 +88,21 @@ type finder struct {
 	blind error
 	// reader is nil if blind is set.
 	reader *waiting.Reader
+}
+
+// closed counts sealed messages that could not be opened.
+type closed struct{ waiting, letters int }
+
+// text says how many there are; empty if there are none.
+func (c closed) text() string {
+	var all []string
+	if c.waiting > 0 {
+		all = append(all, count(c.waiting, "waiting message"))
+	}
+	if c.letters > 0 {
+		all = append(all, count(c.letters, "dead letter"))
+	}
+	return strings.Join(all, " and ")
 }
 
 func (f *finder) empty() bool { return len(f.outcomes) == 0 && len(f.waiting) == 0 }
@@ -114,7 +131,13 @@ func (f *finder) find(ctx context.Context) error {
 // the same mask.
 func (f *finder) findLetters(ctx context.Context) (others map[archive.Stored]bool, err error) {
 	others = make(map[archive.Stored]bool)
-	return others, archive.DeadLetters(ctx, f.js, f.query.letters(), func(l archive.Letter) error {
+	want := f.query.letters()
+	if f.query.to != "" {
+		if want.Sealed, err = f.sealedTo(f.query.to, func() { f.closed.letters++ }); err != nil {
+			return nil, err
+		}
+	}
+	return others, archive.DeadLetters(ctx, f.js, want, func(l archive.Letter) error {
 		place := archive.Stored{At: l.StoredAt.UTC(), Sequence: l.Sequence}
 		if len(f.query.toHashes) > 0 && l.ToHash != "" && !slices.Contains(f.query.toHashes, l.ToHash) {
 			others[place] = true
@@ -177,7 +200,7 @@ func (f *finder) findWaiting(ctx context.Context) error {
 			places[m.Sequence] = true
 		}
 		if _, known := f.query.takes(&m); f.query.to != "" && !known && !m.StoredAt.Before(f.query.since) {
-			f.closed++
+			f.closed.waiting++
 		}
 		return nil
 	}); err != nil {
@@ -332,9 +355,9 @@ func (a *account) missing(since time.Time) (n int, exact bool) {
 	return n + open, open == 0 || !since.After(a.made)
 }
 
-// verdict says that nothing was found, and what that means. closed counts the waiting messages
-// whose address could not be read.
-func (a *account) verdict(name string, q statusQuery, closed int) string {
+// verdict says that nothing was found, and what that means. c is what could
+// not be opened.
+func (a *account) verdict(name string, q statusQuery, c closed) string {
 	since, whole := a.known()
 	at := func(t time.Time) string { return t.Local().Format(localTime) }
 	asked := ""
@@ -342,6 +365,7 @@ func (a *account) verdict(name string, q statusQuery, closed int) string {
 		asked = " since " + at(q.since)
 	}
 	switch {
+	case c != closed{}: // one of them may be it
 	case whole && (q.since.IsZero() || q.since.Before(a.made)):
 		return fmt.Sprintf("no such message was published since the stream %s was made at %s: %s", wire.StreamName, at(a.made), name)
 	case whole, !since.IsZero() && !q.since.IsZero() && !since.After(q.since):
@@ -353,7 +377,8 @@ func (a *account) verdict(name string, q statusQuery, closed int) string {
 		why = append(why, fmt.Sprintf("outcomes before %s are no longer kept", at(a.kept)))
 		from = a.kept
 	}
-	if n, exact := a.missing(from); n > 0 {
+	n, exact := a.missing(from)
+	if n -= c.waiting + c.letters; n > 0 { // those are named by themselves
 		most := ""
 		if !exact {
 			most = "up to "
@@ -367,11 +392,17 @@ func (a *account) verdict(name string, q statusQuery, closed int) string {
 		}
 		why = append(why, fmt.Sprintf("of the messages that %s stored%s, %s%d left no outcome (%s)", wire.StreamName, span(from, since), most, n, what))
 	}
-	waits := "it does not wait, and there"
-	if closed > 0 {
-		waits = count(closed, "waiting message") + " cannot be opened here, and may be it: name a configuration that has the sealing key by -c; there"
+	waits, other := "it does not wait, and ", ""
+	if c.waiting > 0 {
+		waits = ""
 	}
-	text := fmt.Sprintf("nothing is known of %s%s: %s is no outcome and no dead letter of it. ", name, asked, waits)
+	if c.letters > 0 {
+		other = "other "
+	}
+	if text := c.text(); text != "" {
+		waits = text + " cannot be opened here, and may be it: name a configuration that has the sealing key by -c; " + waits
+	}
+	text := fmt.Sprintf("nothing is known of %s%s: %sthere is no outcome and no %sdead letter of it. ", name, asked, waits, other)
 	if since.IsZero() {
 		text += "Whether it was published can't be known"
 	} else {

@@ -24,7 +24,7 @@ func TestVerdict(t *testing.T) {
 		// 0 for ever.
 		kept, asked int
 		query       statusQuery
-		closed      int
+		closed      closed
 		want        string
 	}{
 		"nothing was ever published":                {first: 1, want: noneEver},
@@ -40,7 +40,8 @@ func TestVerdict(t *testing.T) {
 		"the outcomes are gone, and some left none": {first: 1, last: 6, known: []int{1, 3, 5, 6}, kept: 3, want: "It was not published since " + shown(5) + "; whether it was before can't be known: outcomes before " + shown(3) + " are no longer kept; of the messages that CODEFERRY stored between " + shown(3) + " and " + shown(5) + ", up to 2 left no outcome"},
 		"the outcomes are gone":                     {first: 1, last: 4, known: []int{3, 4}, kept: 3, want: "It was not published since " + shown(3) + "; whether it was before can't be known: outcomes before " + shown(3) + " are no longer kept"},
 		"an address that can't be read":             {first: 1, last: 2, known: []int{1}, query: statusQuery{to: "foo@example.com"}, want: "or their addresses can't be read here)"},
-		"a waiting one can't be opened":             {first: 1, last: 2, known: []int{1}, query: statusQuery{to: "foo@example.com"}, closed: 1, want: "nothing is known of x: 1 waiting message cannot be opened here, and may be it: name a configuration that has the sealing key by -c; there is no outcome and no dead letter of it."},
+		"a waiting one can't be opened":             {first: 1, last: 2, known: []int{1}, query: statusQuery{to: "foo@example.com"}, closed: closed{waiting: 1}, want: "nothing is known of x: 1 waiting message cannot be opened here, and may be it: name a configuration that has the sealing key by -c; there is no outcome and no dead letter of it."},
+		"a dead letter can't be opened":             {first: 1, last: 3, known: []int{1}, query: statusQuery{to: "foo@example.com"}, closed: closed{waiting: 0, letters: 2}, want: "nothing is known of x: 2 dead letters cannot be opened here, and may be it: name a configuration that has the sealing key by -c; it does not wait, and there is no outcome and no other dead letter of it. Whether it was published can't be known"},
 		"a key that is not kept":                    {first: 1, last: 2, known: []int{1}, query: statusQuery{key: "u1"}, want: "or their keys are not kept since they showed the recipient)"},
 	} {
 		a := newAccount(noon, c.first, c.last)

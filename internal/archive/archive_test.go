@@ -53,7 +53,7 @@ func found(t *testing.T, js jetstream.JetStream, f archive.Filter) string {
 	t.Helper()
 	var ids []string
 	if err := archive.DeadLetters(t.Context(), js, f, func(l archive.Letter) error {
-		if !f.Takes(&l.DeadLetter) {
+		if !f.Takes(&l) {
 			t.Errorf("DeadLetters returned %+v, which the filter does not take", l)
 		}
 		ids = append(ids, l.ID)

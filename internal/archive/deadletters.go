@@ -34,13 +34,17 @@ type Filter struct {
 	To string
 	// ToHashes are the address's hashes by each key (wire.PrivateKey.Lookup).
 	ToHashes []string
+	// Sealed decides whether a dead letter is to To that holds no address: its worker could not
+	// open the message, which is in Kept. Default: it is not.
+	Sealed func(l *Letter) bool
 	// Since and Until limit the time at which the message became a dead letter: at or
 	// after Since, and before Until.
 	Since, Until time.Time
 }
 
 // Takes reports whether the filter takes a dead letter.
-func (f Filter) Takes(d *messages.DeadLetter) bool {
+func (f Filter) Takes(l *Letter) bool {
+	d := &l.DeadLetter
 	switch {
 	case f.App != "" && f.App != d.App,
 		f.Channel != "" && f.Channel != d.Channel,
@@ -49,13 +53,27 @@ func (f Filter) Takes(d *messages.DeadLetter) bool {
 		f.Connector != "" && f.Connector != d.Connector,
 		f.Code != "" && f.Code != d.Code,
 		f.Key != "" && f.Key != KeyOf(d),
-		f.To != "" && len(f.ToHashes) == 0 && !FitsMask(f.To, d.To),
-		len(f.ToHashes) > 0 && !slices.Contains(f.ToHashes, d.ToHash),
 		!f.Since.IsZero() && d.DeadAt.Before(f.Since),
 		!f.Until.IsZero() && !d.DeadAt.Before(f.Until):
 		return false
 	}
-	return len(f.IDs) == 0 || slices.ContainsFunc(f.IDs, func(id string) bool { return SameID(id, d.ID) })
+	if len(f.IDs) > 0 && !slices.ContainsFunc(f.IDs, func(id string) bool { return SameID(id, d.ID) }) {
+		return false
+	}
+	return f.isTo(l)
+}
+
+func (f Filter) isTo(l *Letter) bool {
+	switch {
+	case f.To == "" && len(f.ToHashes) == 0:
+		return true
+	case l.To == "" && f.Sealed != nil:
+		m := l.Kept()
+		return m != nil && m.Sealed != nil && f.Sealed(l)
+	case len(f.ToHashes) > 0:
+		return slices.Contains(f.ToHashes, l.ToHash)
+	}
+	return FitsMask(f.To, l.To)
 }
 
 // KeyOf returns the key of a dead letter's subject; none if that showed the recipient.
@@ -73,6 +91,18 @@ type Letter struct {
 	Place uint64
 	// Body is its message as it is stored, if Heads or Each read it.
 	Body []byte
+}
+
+// Kept returns its message, nil if there is none or it can't be read.
+func (l *Letter) Kept() *messages.SendCode {
+	if l.Message != nil || len(l.Body) == 0 {
+		return l.Message
+	}
+	var m messages.SendCode
+	if json.Unmarshal(l.Body, &m) != nil {
+		return nil // a replay says so
+	}
+	return &m
 }
 
 // DeadLetters calls f with every dead letter that the filter takes, oldest first. It blocks
@@ -121,7 +151,7 @@ func deadLetters(ctx context.Context, js jetstream.JetStream, want Filter, first
 		if err := decode(data, &l); err != nil {
 			l = Letter{DeadLetter: unreadable(subject), Place: seq}
 		}
-		if !want.Takes(&l.DeadLetter) {
+		if !want.Takes(&l) {
 			return nil
 		}
 		return f(l)

@@ -26,7 +26,7 @@ func TestFilterTakesHashedIDs(t *testing.T) {
 		"another hash":               {wire.HashID(shows), []string{wire.HashID("other")}, false},
 		"an id, for one without any": {"", []string{"other"}, false},
 	} {
-		if got := (archive.Filter{IDs: c.ids}).Takes(&messages.DeadLetter{ID: c.stored}); got != c.want {
+		if got := (archive.Filter{IDs: c.ids}).Takes(&archive.Letter{DeadLetter: messages.DeadLetter{ID: c.stored}}); got != c.want {
 			t.Errorf("%s: taken is %t, want %t", name, got, c.want)
 		}
 	}

@@ -50,7 +50,7 @@ func (k *known) learn(ctx context.Context, js jetstream.JetStream, want archive.
 		if s, err := wire.ParseSubject(l.Subject); err == nil {
 			k.letter(s, l)
 		}
-		if want.Takes(&l.DeadLetter) {
+		if want.Takes(&l) {
 			from := l.StoredAt
 			if l.Epoch > 0 {
 				from = time.Time{} // its earlier lives are older
