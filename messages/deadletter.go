@@ -47,7 +47,7 @@ func (r Reason) Advice() string {
 	case ReasonExpired:
 		return "Let the auth service make a new code. If this one waited long, look at its attempts and at how many messages wait."
 	case ReasonRejected:
-		return "Look up the error code in the guide of the connector's type, https://github.com/codeferry/codeferry/blob/main/docs/connectors/README.md: it has a table of codes. The provider refused the recipient or the content, and would refuse the same message again."
+		return "Look up the error code in the guide of the connector's type, https://github.com/codeferry/codeferry/blob/main/docs/connectors/README.md: it has a table of the usual codes, and links to all. The provider refused the recipient or the content, and would refuse the same message again."
 	case ReasonLimited:
 		return "The recipient has reached the provider's limit. Offer another way, or wait until the limit allows more."
 	case ReasonUndeliverable:

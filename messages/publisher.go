@@ -335,5 +335,5 @@ func publishError(out outgoing, err error) error {
 	case unsent(err), errors.Is(err, nats.ErrConnectionClosed), errors.Is(err, nats.ErrConnectionDraining):
 		err = fmt.Errorf("%w (%w)", ErrNotConnected, err)
 	}
-	return fmt.Errorf("publish a %s code of app %s: %w", out.subject.Channel, out.subject.App, err)
+	return fmt.Errorf("publish a code (%s, app %s): %w", out.subject.Channel, out.subject.App, err)
 }

@@ -64,7 +64,7 @@ func resends(silent []string) string {
 	if len(silent) == 0 {
 		return ""
 	}
-	return "; " + connectorList(silent) + " may have sent it and can't be asked, so it is sent again: onDoubt is resend"
+	return "; " + connectorList(silent) + " may have sent it and can't be asked, so it is sent again if the code is still valid: onDoubt is resend"
 }
 
 const lostWorkerDetail = "the worker that had the message before was lost"

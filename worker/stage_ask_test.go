@@ -185,7 +185,7 @@ func TestAskAfterALostWorker(t *testing.T) {
 		},
 		"neither can be asked: both may send again, and it is told": {
 			a: connect("a", new(fakeSender)), b: connect("b", new(fakeSender)), route: []string{"a", "b"},
-			suspects: []string{"a", "b"}, told: "tell unknown: " + lostWorkerDetail + "; one of the connectors [a b] may have sent it and can't be asked, so it is sent again: onDoubt is resend",
+			suspects: []string{"a", "b"}, told: "tell unknown: " + lostWorkerDetail + "; one of the connectors [a b] may have sent it and can't be asked, so it is sent again if the code is still valid: onDoubt is resend",
 		},
 		"onDoubt dead counts after a lost worker": {
 			a: connect("a", new(fakeSender), onDoubtDead), route: []string{"a"},
@@ -213,7 +213,7 @@ func TestAskAfterALostWorker(t *testing.T) {
 		},
 		"those that can't be asked stay suspects": {
 			a: connect("a", answers(false, nil)), b: connect("b", new(fakeSender)), route: []string{"a", "b"}, elapsed: 8 * time.Second,
-			suspects: []string{"b"}, told: "tell unknown: " + lostWorkerDetail + "; connector b may have sent it and can't be asked, so it is sent again: onDoubt is resend",
+			suspects: []string{"b"}, told: "tell unknown: " + lostWorkerDetail + "; connector b may have sent it and can't be asked, so it is sent again if the code is still valid: onDoubt is resend",
 		},
 		"a suspect that left the route is asked too": {
 			a: connect("a", answers(true, nil)), b: connect("b", answers(false, nil)), route: []string{"b"}, before: []string{"a"},

@@ -262,7 +262,7 @@ func outcomeDetail(o messages.Outcome) string {
 func again(o *messages.Outcome) string {
 	const shown = 10 * time.Millisecond
 	if in := o.RetryAt.Sub(o.At).Round(shown); in > 0 {
-		return "again in " + in.String()
+		return "again in " + in.String() + " or later"
 	}
 	return "again at once"
 }

@@ -46,7 +46,7 @@ func TestOutcomesAsATable(t *testing.T) {
 	at := noon.Local().Format(localTime)
 	want := strings.ReplaceAll(`AT                    STATUS    CHANNEL  TYPE      TO              APP      ID                          KEY     CONNECTOR   ATTEMPT  DETAIL
 NOON                  sent      sms      SignIn    +86130****5678  default  login-1                     user-1  aliyun-sms  1        1^0, 1s after it was stored
-NOON                  retrying  sms      SignIn    +86130****5678  default  login-1                     user-1  aliyun-sms  1        again in 3.5s, throttled: E-1: too many
+NOON                  retrying  sms      SignIn    +86130****5678  default  login-1                     user-1  aliyun-sms  1        again in 3.5s or later, throttled: E-1: too many
 NOON                  dead      sms      SignIn    +86130****5678  default  login-1                     user-1  -           -        expired: it�[31m waited too long
 NOON                  unknown   sms      -         +86130****5678  default  login-1                     -       aliyun-sms  1        replay 2, no answer
 NOON                  later     sms      SignIn    +86130****5678  default  login-1                     user-1  aliyun-sms  1        of a newer codeferry
@@ -204,7 +204,7 @@ func TestOutcomeLines(t *testing.T) {
 		want string
 	}{
 		{unknown, "login-1 unknown email SignIn to f***@example.com by smtp, attempt 2, again at once (lost)\n"},
-		{soon, "login-1 unknown email SignIn to f***@example.com by smtp, attempt 2, again in 1.5s (lost)\n"},
+		{soon, "login-1 unknown email SignIn to f***@example.com by smtp, attempt 2, again in 1.5s or later (lost)\n"},
 		{sent, "login-1 sent email SignIn to f***@example.com by smtp, attempt 2 (P-1, it may arrive twice, 1s after it was stored)\n"},
 	} {
 		var out bytes.Buffer

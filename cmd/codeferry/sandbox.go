@@ -58,7 +58,7 @@ func parseKeys(pairs []string) ([]fakealiyun.Key, error) {
 	for _, p := range pairs {
 		parts := strings.SplitN(p, ":", 3)
 		if len(parts) < 2 || parts[0] == "" || parts[1] == "" {
-			return nil, errors.New("--access-key takes ID:SECRET or ID:SECRET:TOKEN")
+			return nil, &exitError{exitUsage, errors.New("--access-key takes ID:SECRET or ID:SECRET:TOKEN")}
 		}
 		k := fakealiyun.Key{ID: parts[0], Secret: parts[1]}
 		if len(parts) == 3 {

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -109,7 +110,7 @@ func (c *sendCmd) publish(ctx context.Context, s streams, server natsServer, sea
 	if err := c.printAck(s, ack); err != nil || c.Wait <= 0 {
 		return err
 	}
-	w := outcomeWait{cmd: c, streams: s, ack: ack, outcomes: outcomes}
+	w := outcomeWait{cmd: c, streams: s, ack: ack, key: subject.Key, outcomes: outcomes}
 	return w.until(ctx, server.js, subject)
 }
 
@@ -118,7 +119,7 @@ func (c *sendCmd) sealer() (*messages.Sealer, error) {
 	if c.PublicKey != "" {
 		key, err := messages.ParsePublicKey(c.PublicKey)
 		if err != nil {
-			return nil, fmt.Errorf("--public-key %w", err)
+			return nil, &exitError{exitUsage, fmt.Errorf("--public-key %w", err)}
 		}
 		return messages.NewSealer(key), nil
 	}
@@ -140,10 +141,10 @@ func (c *sendCmd) check(s messages.Subject, m *messages.SendCode) error {
 	if c.Code == "" && c.Link == "" && len(c.Payload) == 0 {
 		return &exitError{exitUsage, errors.New("give --code, --link or --payload with what the template needs")}
 	}
-	if err := s.Validate(); err != nil {
-		return err
+	if err := cmp.Or(s.Validate(), m.Validate(s.Channel)); err != nil {
+		return &exitError{exitUsage, err}
 	}
-	return m.Validate(s.Channel)
+	return nil
 }
 
 func (c *sendCmd) payload() messages.Payload {

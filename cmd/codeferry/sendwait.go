@@ -23,6 +23,8 @@ type outcomeWait struct {
 	streams  streams
 	ack      messages.Ack
 	outcomes <-chan *nats.Msg
+	// key is the key of the code's subject.
+	key string
 	// doubt tells that the code was in doubt: it may have been sent.
 	doubt bool
 }
@@ -91,7 +93,7 @@ func (w *outcomeWait) timedOut(newest uint64, failed error) error {
 	case newest > w.ack.Sequence && w.doubt:
 		return &exitError{exitNoOutcome, fmt.Errorf("%s. A newer code superseded it (message %d for its subject); before, it was in doubt, and may have been sent; %s", over, newest, see)}
 	case newest > w.ack.Sequence:
-		return &exitError{exitFailed, fmt.Errorf("%s. A newer code superseded it (message %d for its subject); it was not sent, as far as its outcomes say; %s", over, newest, see)}
+		return &exitError{exitFailed, fmt.Errorf("%s. A newer code superseded it (message %d for its subject); it was not sent, as far as its outcomes say; to see what becomes of the newer one (%s): %s", over, newest, statusRole, w.cmd.command("status", "--key", w.key))}
 	case newest == w.ack.Sequence:
 		return &exitError{exitNoOutcome, fmt.Errorf("%s, and the code may still be sent: no newer code superseded it; %s", over, see)}
 	}

@@ -84,7 +84,7 @@ func (r *Report) String() string {
 	}
 	fmt.Fprintf(&b, "\n\n  settled       %.0f/s, all in %.2f s\n  sent          %d, dead %d, requests %d, accepted twice %d\n", r.PerSecond, r.Seconds, r.Sent, r.Dead, r.Requests, r.Twice)
 	fmt.Fprintf(&b, "  a message     %.0f µs CPU, %.0f allocations, %.1f KiB (the whole process)\n", r.CPUMicros, r.Allocs, r.Bytes/1024)
-	fmt.Fprintf(&b, "  to provider   p50 %.2f ms, p90 %.2f, p99 %.2f, max %.2f\n", r.P50MS, r.P90MS, r.P99MS, r.MaxMS)
+	fmt.Fprintf(&b, "  latency       p50 %.2f ms, p90 %.2f, p99 %.2f, max %.2f, from the publish to the accepted request\n", r.P50MS, r.P90MS, r.P99MS, r.MaxMS)
 	if r.Rate == 0 {
 		b.WriteString("                all messages wait at the start, so these times show how fast a backlog is sent;\n" +
 			"                --rate 200 shows how long one code takes\n")

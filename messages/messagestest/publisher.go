@@ -183,7 +183,7 @@ func (p *Publisher) publish(out record) (messages.Ack, error) {
 		p.store(out)
 		return ack, fmt.Errorf("publish %s: %w", ack.ID, fail)
 	}
-	return ack, fmt.Errorf("publish a %s code of app %s: %w", out.Subject.Channel, out.Subject.App, fail)
+	return ack, fmt.Errorf("publish a code (%s, app %s): %w", out.Subject.Channel, out.Subject.App, fail)
 }
 
 // store records a message unless it is a duplicate.

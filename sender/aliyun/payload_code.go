@@ -1,6 +1,7 @@
 package aliyun
 
 import (
+	"fmt"
 	"strings"
 	"unicode/utf8"
 
@@ -18,9 +19,15 @@ func PayloadCode(m *messages.SendCode, longest int) (string, error) {
 	if code == "" {
 		return "", sender.Invalid("template %s uses ${code} and the payload has no code", m.Type)
 	}
-	if len(code) < shortestCode || len(code) > longest || strings.ContainsFunc(code, isNeitherLetterNorDigit) {
-		return "", sender.Invalid("payload.code has %d characters; Aliyun takes %d to %d letters or digits (A-Z a-z 0-9)",
-			utf8.RuneCountInString(code), shortestCode, longest)
+	what := ""
+	switch n := utf8.RuneCountInString(code); {
+	case strings.ContainsFunc(code, isNeitherLetterNorDigit):
+		what = "has a character that is neither a letter nor a digit"
+	case n < shortestCode, n > longest:
+		what = fmt.Sprintf("has %d characters", n)
+	}
+	if what != "" {
+		return "", sender.Invalid("payload.code %s; Aliyun takes %d to %d letters or digits (A-Z a-z 0-9)", what, shortestCode, longest)
 	}
 	return code, nil
 }

@@ -84,7 +84,7 @@ func KeyProblem(key string) string {
 	}
 	for _, r := range key {
 		if r <= ' ' || r > '~' || r == '.' || r == '*' || r == '>' {
-			return fmt.Sprintf("holds %q; it takes printable ASCII without spaces, '.', '*' and '>'", r)
+			return fmt.Sprintf("holds %q; it takes printable ASCII, but no space, '.', '*' or '>'", r)
 		}
 	}
 	return ""

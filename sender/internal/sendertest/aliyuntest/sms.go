@@ -64,9 +64,9 @@ func (c Connector[C]) Limited(t *testing.T, code string) {
 func (c Connector[C]) Codes(t *testing.T, longest int) {
 	t.Helper()
 	s := c.At(t, "http://127.0.0.1:1")
-	badForm := func(n int) string {
-		return fmt.Sprintf("payload.code has %d characters; Aliyun takes 4 to %d letters or digits (A-Z a-z 0-9)", n, longest)
-	}
+	takes := fmt.Sprintf("; Aliyun takes 4 to %d letters or digits (A-Z a-z 0-9)", longest)
+	badLength := func(n int) string { return fmt.Sprintf("payload.code has %d characters", n) + takes }
+	badForm := "payload.code has a character that is neither a letter nor a digit" + takes
 	const none = "template SignIn uses ${code} and the payload has no code"
 	for _, test := range []struct {
 		payload messages.Payload
@@ -74,14 +74,14 @@ func (c Connector[C]) Codes(t *testing.T, longest int) {
 	}{
 		{messages.Payload{"code": "1234"}, ""},
 		{messages.Payload{"code": "abXY09zZ12"[:longest]}, ""},
-		{messages.Payload{"code": "735"}, badForm(3)},
-		{messages.Payload{"code": strings.Repeat("7", longest+1)}, badForm(longest + 1)},
-		{messages.Payload{"code": "##code##"}, badForm(8)}, // Aliyun would make a code of its own for it
-		{messages.Payload{"code": "73-519"}, badForm(6)},
-		{messages.Payload{"code": "7351 9"}, badForm(6)},
-		{messages.Payload{"code": "73519\n"}, badForm(6)},
-		{messages.Payload{"code": "７３５１"}, badForm(4)},
-		{messages.Payload{"code": "é351"}, badForm(4)},
+		{messages.Payload{"code": "735"}, badLength(3)},
+		{messages.Payload{"code": strings.Repeat("7", longest+1)}, badLength(longest + 1)},
+		{messages.Payload{"code": "##code##"}, badForm}, // Aliyun would make a code of its own for it
+		{messages.Payload{"code": "73-519"}, badForm},
+		{messages.Payload{"code": "7351 9"}, badForm},
+		{messages.Payload{"code": "73519\n"}, badForm},
+		{messages.Payload{"code": "７３５１"}, badForm},
+		{messages.Payload{"code": "é351"}, badForm},
 		{messages.Payload{"code": ""}, none},
 		{messages.Payload{"code": json.Number("7351")}, none},
 		{messages.Payload{"link": "https://example.com"}, none},
