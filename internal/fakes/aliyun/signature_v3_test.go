@@ -152,3 +152,12 @@ func TestRepeatedHeader(t *testing.T) {
 	check.Equal(t, "the value", value, "a,b")
 	check.Equal(t, "it is there", ok, true)
 }
+
+// TestV3Fault: a fault of an action also fails its requests with signature V3.
+func TestV3Fault(t *testing.T) {
+	f := start(t, Options{})
+	f.setFaults(Fault{Action: "SendSms", Code: "isv.AMOUNT_NOT_ENOUGH", Count: 1})
+	f.wants(f.send(f.v3("QuerySendDetails", goodParams["QuerySendDetails"]).sign()), 200, "OK")
+	f.wants(f.send(f.v3("SendSms", goodParams["SendSms"]).sign()), 200, "isv.AMOUNT_NOT_ENOUGH")
+	f.wants(f.send(f.v3("SendSms", goodParams["SendSms"]).sign()), 200, "OK")
+}
