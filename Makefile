@@ -2,7 +2,7 @@
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help dev deps test program clients manifests race lint fuzz mutate faults bench notices release package
+.PHONY: help dev deps npm test program clients manifests race lint fuzz mutate faults bench notices release package
 
 # The tools have fixed versions. Update them by hand: dependabot does not read this file.
 LINT_VERSION := v2.15.0
@@ -35,7 +35,7 @@ help: ## list the targets
 dev: ## run NATS, the worker and a fake Aliyun in one process; ARGS for flags of codeferry dev
 	go run ./cmd/codeferry dev $(ARGS)
 
-deps: $(NPM) $(NODE_EXAMPLE) ## install what tests use: Postfix, promtool, systemd-analyze, a fake SES, Aliyun's SDKs, Python and Java (as root on Debian)
+deps: npm ## install what tests use: Postfix, promtool, systemd-analyze, a fake SES, Aliyun's SDKs, Python and Java (as root on Debian)
 	@packages=(); \
 	command -v postconf >/dev/null && command -v saslpasswd2 >/dev/null || packages+=(postfix sasl2-bin libsasl2-modules); \
 	python3 -c 'import cryptography' 2>/dev/null || packages+=(python3-cryptography); \
@@ -46,6 +46,8 @@ deps: $(NPM) $(NODE_EXAMPLE) ## install what tests use: Postfix, promtool, syste
 	if test $${#packages[@]} -eq 0; then exit 0; fi; \
 	apt-get update -q; \
 	DEBIAN_FRONTEND=noninteractive apt-get install -qy --no-install-recommends "$${packages[@]}"
+
+npm: $(NPM) $(NODE_EXAMPLE) ## install the part of deps that npm installs; needs no root
 
 # None of the packages needs its install script.
 $(NPM): .ci/npm/package.json .ci/npm/package-lock.json
