@@ -2,7 +2,7 @@
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help dev deps test program clients manifests race lint fuzz mutate faults bench notices release package
+.PHONY: help dev deps npm test program clients manifests race lint fuzz mutate faults bench notices release package
 
 # The tools have fixed versions. Update them by hand: dependabot does not read this file.
 LINT_VERSION := v2.15.0
@@ -24,7 +24,9 @@ ifneq ($(wildcard $(SES_LOCAL)),)
 export CODEFERRY_SES_LOCAL ?= $(CURDIR)/$(SES_LOCAL)
 endif
 
-# npm writes this file when it has installed the example for Node.js.
+# npm writes these files when it has installed the packages for the tests, and the example for
+# Node.js.
+NPM := bin/npm/node_modules/.package-lock.json
 NODE_EXAMPLE := examples/node/node_modules/.package-lock.json
 
 help: ## list the targets
@@ -33,7 +35,7 @@ help: ## list the targets
 dev: ## run NATS, the worker and a fake Aliyun in one process; ARGS for flags of codeferry dev
 	go run ./cmd/codeferry dev $(ARGS)
 
-deps: $(SES_LOCAL) $(NODE_EXAMPLE) ## install what tests use: Postfix, promtool, systemd-analyze, a fake SES, Python and Java (as root on Debian)
+deps: npm ## install what tests use: Postfix, promtool, systemd-analyze, a fake SES, Aliyun's SDKs, Python and Java (as root on Debian)
 	@packages=(); \
 	command -v postconf >/dev/null && command -v saslpasswd2 >/dev/null || packages+=(postfix sasl2-bin libsasl2-modules); \
 	python3 -c 'import cryptography' 2>/dev/null || packages+=(python3-cryptography); \
@@ -45,10 +47,13 @@ deps: $(SES_LOCAL) $(NODE_EXAMPLE) ## install what tests use: Postfix, promtool,
 	apt-get update -q; \
 	DEBIAN_FRONTEND=noninteractive apt-get install -qy --no-install-recommends "$${packages[@]}"
 
-$(SES_LOCAL): .ci/npm/package.json .ci/npm/package-lock.json
+npm: $(NPM) $(NODE_EXAMPLE) ## install the part of deps that npm installs; needs no root
+
+# None of the packages needs its install script.
+$(NPM): .ci/npm/package.json .ci/npm/package-lock.json
 	mkdir -p bin/npm
 	cp $^ bin/npm/
-	npm ci --silent --no-audit --no-fund --prefix bin/npm
+	npm ci --ignore-scripts --silent --no-audit --no-fund --prefix bin/npm
 	touch $@
 
 $(NODE_EXAMPLE): examples/node/package.json examples/node/package-lock.json
@@ -62,7 +67,7 @@ program: ## build bin/codeferry, and test the built program
 	CGO_ENABLED=0 go build -trimpath -o bin/codeferry ./cmd/codeferry
 	CODEFERRY_BIN=$(CURDIR)/bin/codeferry go test -count=1 $(ARGS) ./cmd/codeferry
 
-clients: ## run the examples for Node.js, Python and Java; OFFICIAL=1 installs nats-py and jnats in place of the fakes
+clients: ## run the examples for Node.js, Python and Java, and Aliyun's SDKs; OFFICIAL=1 installs nats-py and jnats in place of the fakes
 ifdef OFFICIAL
 	python3 -m venv bin/python
 	bin/python/bin/pip install --quiet --requirement examples/python/requirements.txt

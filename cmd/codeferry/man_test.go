@@ -47,6 +47,7 @@ func TestManual(t *testing.T) {
 		t.Fatalf("groff: %v: %s", err, complaints.String())
 	}
 	text := regexp.MustCompile(`.\x08`).ReplaceAllString(string(shown), "") // bold is struck twice
+	text = regexp.MustCompile(` +`).ReplaceAllString(text, " ")             // lines are justified
 	for _, want := range []string{
 		"codeferry - Delivers verification codes", "codeferry dead list --summary --since 24h", "-c, --config=FILE", "--[no-]flow-control",
 		"CODEFERRY_CONFIG", "NATS_USER and NATS_PASSWORD", "NO_COLOR", `-d '{"flowControl":false}'`, "143", "--nats, --context or -c names the server",

@@ -29,9 +29,10 @@ func (sandboxCmd) Help() string {
   curl -X PUT http://127.0.0.1:9090/faults -d '[{"action":"SendSms","httpStatus":503,"count":3}]'
   curl -X PUT http://127.0.0.1:9090/settings -d '{"flowControl":false}'
 
-It answers SingleSendMail, SendSms, SendSmsVerifyCode and QuerySendDetails as
-strictly as Aliyun does, and delivers nothing. Point a connector's endpoint at
-it: http://127.0.0.1:9090.`
+It answers SingleSendMail, DescAccountSummary, SendSms, SendSmsVerifyCode and
+QuerySendDetails as strictly as Aliyun does, with signature V1 or V3
+(ACS3-HMAC-SHA256), and delivers nothing. Point a connector's endpoint at it:
+http://127.0.0.1:9090.`
 }
 
 // Run serves until ctx ends.

@@ -1,3 +1,4 @@
-// Package clients holds the tests of the examples for other languages: each runs as a process
-// against codeferry's own server, a worker and the fake Aliyun. make clients runs them.
+// Package clients holds the tests with programs in other languages: the examples, each as a
+// process against codeferry's own server, a worker and the fake Aliyun; and Aliyun's SDKs for
+// Node.js against codeferry sandbox. make clients runs them.
 package clients

@@ -36,10 +36,16 @@ type language struct {
 // with a fake of its client: CI needs neither PyPI nor Maven Central.
 func languages(t *testing.T) []language {
 	t.Helper()
-	if os.Getenv("CODEFERRY_CLIENTS") == "" {
-		t.Skip("make clients runs the examples for other languages")
-	}
+	asked(t)
 	return []language{node(t), python(t), java(t)}
+}
+
+// asked skips a test that runs programs in other languages, except for make clients.
+func asked(t *testing.T) {
+	t.Helper()
+	if os.Getenv("CODEFERRY_CLIENTS") == "" {
+		t.Skip("make clients runs programs in other languages")
+	}
 }
 
 func node(t *testing.T) language {

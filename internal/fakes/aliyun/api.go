@@ -5,9 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"maps"
-	"mime"
 	"net/http"
 	"slices"
 	"strings"
@@ -40,27 +38,6 @@ var actions = map[string]action{
 
 var actionNames = slices.Sorted(maps.Keys(actions))
 
-// call is one request to the API.
-type call struct {
-	method    string
-	host      string
-	userAgent string
-	params    params
-	action    string
-	requestID string
-	now       time.Time
-}
-
-// require refuses a call without one of the parameters. An empty one counts as present.
-func (c *call) require(names ...string) *apiError {
-	for _, name := range names {
-		if _, ok := c.params[name]; !ok {
-			return missing(name)
-		}
-	}
-	return nil
-}
-
 // serveAPI answers a request to the API. If a fault asks for it, it panics with
 // http.ErrAbortHandler, which cuts the connection.
 func (s *Server) serveAPI(w http.ResponseWriter, r *http.Request) {
@@ -69,7 +46,7 @@ func (s *Server) serveAPI(w http.ResponseWriter, r *http.Request) {
 		writeHTML(w, http.StatusRequestURITooLong)
 		return
 	}
-	form, err := readForm(w, r)
+	body, err := readBody(w, r)
 	if err != nil {
 		s.requests.count("")
 		if _, tooLarge := errors.AsType[*http.MaxBytesError](err); tooLarge {
@@ -78,9 +55,7 @@ func (s *Server) serveAPI(w http.ResponseWriter, r *http.Request) {
 		}
 		panic(http.ErrAbortHandler)
 	}
-	c := &call{method: r.Method, host: r.Host, userAgent: r.UserAgent(), requestID: requestID()}
-	c.params, err = parseParams(r.URL.RawQuery, form)
-	c.action = c.params["Action"]
+	c, err := newCall(r, body)
 	s.requests.count(c.action)
 
 	fault := s.faults.take(c.action)
@@ -112,23 +87,10 @@ func (s *Server) serveAPI(w http.ResponseWriter, r *http.Request) {
 }
 
 func (s *Server) do(c *call) (any, *apiError) {
-	if e := s.checkGateway(c); e != nil {
+	if e := s.verify(c); e != nil {
 		return nil, e
 	}
 	return actions[c.action].run(s, c)
-}
-
-// readForm reads the whole body, even if it is not a form: net/http notices that the client
-// has gone only after that.
-func readForm(w http.ResponseWriter, r *http.Request) (string, error) {
-	var body bytes.Buffer
-	if _, err := io.Copy(&body, http.MaxBytesReader(w, r.Body, maxBody)); err != nil {
-		return "", err
-	}
-	if t, _, _ := mime.ParseMediaType(r.Header.Get("Content-Type")); t != "application/x-www-form-urlencoded" {
-		return "", nil
-	}
-	return body.String(), nil
 }
 
 // delay waits for d.

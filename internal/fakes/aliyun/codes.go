@@ -36,6 +36,7 @@ var catalogue = map[string]reason{
 	"InvalidSecurityToken.Expired":               {400, "Specified SecurityToken is expired."},
 	"InvalidSecurityToken.Malformed":             {400, "Specified SecurityToken is malformed."},
 	"InvalidSecurityToken.MismatchWithAccessKey": {400, "Specified SecurityToken mismatch with the AccessKey."},
+	"InvalidSignatureMethod":                     {400, "Specified signature method is not valid."},
 	"InvalidTimeStamp.Expired":                   {400, "Specified time stamp or date value is expired."},
 	"InvalidTimeStamp.Format":                    {400, "Specified time stamp or date value is not well formatted."},
 	"InvalidVersion":                             {400, "Specified parameter Version is not valid."},

@@ -14,7 +14,7 @@ const maxControlBody = 1 << 20
 
 const indexPage = `codeferry sandbox: a fake of Aliyun DirectMail and SMS. Nothing is sent.
 
-POST   /           the API (GET works too, with Action in the query)
+POST   /           the API (signature V1 or V3; GET works too)
 GET    /inbox      what was accepted, newest first; ?to=ADDRESS-OR-NUMBER, ?limit=N
 DELETE /inbox      empties the inbox and the flow-control counters
 GET    /faults     the faults that are left
@@ -44,7 +44,7 @@ func (s *Server) routes() *http.ServeMux {
 
 // serveRoot: a GET pattern also matches HEAD, which must not send anything.
 func (s *Server) serveRoot(w http.ResponseWriter, r *http.Request) {
-	if r.Method == http.MethodGet && r.URL.Query().Has("Action") {
+	if r.Method == http.MethodGet && (r.URL.Query().Has("Action") || hasV3(r.Header)) {
 		s.serveAPI(w, r)
 		return
 	}

@@ -2,10 +2,10 @@
 // http.Handler that checks requests as the real services do, keeps accepted messages in an
 // inbox, and fails on demand.
 //
-// At / it speaks Aliyun's RPC API (signature 1.0) with the actions
-// SingleSendMail, DescAccountSummary, SendSms, QuerySendDetails and
-// SendSmsVerifyCode. It also has a control side, for people and for tests in other
-// processes:
+// At / it speaks Aliyun's RPC API, with signature V1 (HMAC-SHA1, in the parameters) or V3
+// (ACS3-HMAC-SHA256, in the headers), and the actions SingleSendMail, DescAccountSummary,
+// SendSms, QuerySendDetails and SendSmsVerifyCode. It also has a control side, for people and
+// for tests in other processes:
 //
 //	GET    /inbox      the accepted messages, newest first; ?to= and ?limit=
 //	DELETE /inbox      empties the inbox and the flow-control counters

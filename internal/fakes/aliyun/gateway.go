@@ -12,24 +12,9 @@ const timeWindow = 15 * time.Minute
 
 const timestampLayout = "2006-01-02T15:04:05Z"
 
-// commonParams must be present and, except Signature, must not be empty.
-var commonParams = []string{
-	"Version", "Format", "AccessKeyId", "Timestamp",
-	"SignatureMethod", "SignatureVersion", "SignatureNonce", "Signature",
-}
-
-// commonValues are the only values that the fake accepts. A missing SignatureType counts as
-// empty.
-var commonValues = []struct{ name, want string }{
-	{"Format", "JSON"},
-	{"SignatureMethod", "HMAC-SHA1"},
-	{"SignatureVersion", "1.0"},
-	{"SignatureType", ""},
-}
-
-// checkGateway makes the checks that all actions share. The nonce comes last, so that only an
-// otherwise valid request uses it up.
-func (s *Server) checkGateway(c *call) *apiError {
+// verify makes the checks that all actions share, whichever signature a request has. The nonce
+// comes last, so that only an otherwise valid request uses it up.
+func (s *Server) verify(c *call) *apiError {
 	if c.action == "" {
 		return missing("Action")
 	}
@@ -37,34 +22,30 @@ func (s *Server) checkGateway(c *call) *apiError {
 	if !ok {
 		return fail("InvalidAction.NotFound")
 	}
-	for _, name := range commonParams {
-		value, ok := c.params[name]
-		if !ok || value == "" && name != "Signature" {
-			return missing(name)
-		}
-	}
-	if c.params["Version"] != act.version {
-		return fail("InvalidVersion")
-	}
-	for _, v := range commonValues {
-		if got := c.params[v.name]; got != v.want && !(v.name == "Format" && strings.EqualFold(got, v.want)) {
-			return invalid(v.name)
-		}
-	}
-	if e := checkTimestamp(c.params["Timestamp"], c.now); e != nil {
+	if e := c.signature.wellFormed(); e != nil {
 		return e
 	}
-	key, ok := s.keys[c.params["AccessKeyId"]]
+	if c.common["Version"] != act.version {
+		return fail("InvalidVersion")
+	}
+	// Without a Format, Aliyun answers in JSON if it has signature V3. V1 needs one.
+	if format, ok := c.params["Format"]; ok && !strings.EqualFold(format, "JSON") {
+		return invalid("Format")
+	}
+	if e := checkTimestamp(c.common["Timestamp"], c.now); e != nil {
+		return e
+	}
+	key, ok := s.keys[c.common["AccessKeyId"]]
 	if !ok {
 		return fail("InvalidAccessKeyId.NotFound")
 	}
-	if e := checkSecurityToken(c.params, key); e != nil {
+	if e := checkSecurityToken(c.common, key); e != nil {
 		return e
 	}
-	if e := checkSignature(c, key); e != nil {
+	if e := c.signature.verify(key.Secret); e != nil {
 		return e
 	}
-	if !s.nonces.use(nonce{key.ID, c.params["SignatureNonce"]}, c.now) {
+	if !s.nonces.use(nonce{key.ID, c.common["SignatureNonce"]}, c.now) {
 		return fail("SignatureNonceUsed")
 	}
 	return nil
@@ -94,20 +75,6 @@ func checkSecurityToken(p params, key Key) *apiError {
 	default:
 		return fail("InvalidSecurityToken.MismatchWithAccessKey")
 	}
-}
-
-// checkSignature, like Aliyun, tells the client what it should have signed:
-// the whole message, code and recipient included.
-func checkSignature(c *call, key Key) *apiError {
-	signature, toSign := c.params["Signature"], stringToSign(c.method, c.params)
-	code := "SignatureDoesNotMatch"
-	switch {
-	case signature == "":
-		code = "IncompleteSignature"
-	case verify(signature, toSign, key.Secret):
-		return nil
-	}
-	return failWith(code, catalogue[code].message+" server string to sign is:"+toSign)
 }
 
 type nonce struct{ accessKeyID, value string }

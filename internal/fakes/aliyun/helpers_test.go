@@ -141,6 +141,11 @@ func (f *fixture) do(ctx context.Context, method, pathQuery, contentType, body s
 	if contentType != "" {
 		req.Header.Set("Content-Type", contentType)
 	}
+	return f.roundTrip(req)
+}
+
+// roundTrip sends a request and reads its answer.
+func (f *fixture) roundTrip(req *http.Request) (answer, error) {
 	resp, err := f.http.Client().Do(req)
 	if err != nil {
 		return answer{}, err
@@ -156,8 +161,6 @@ func (f *fixture) do(ctx context.Context, method, pathQuery, contentType, body s
 	}
 	return a, nil
 }
-
-const formType = "application/x-www-form-urlencoded"
 
 // post signs the request unless it is signed, and sends the common parameters in the query
 // and the others in the form, as the SDK does.

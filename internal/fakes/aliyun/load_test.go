@@ -73,7 +73,7 @@ func BenchmarkSendSms(b *testing.B) {
 	b.RunParallel(func(pb *testing.PB) {
 		for pb.Next() {
 			p := f.common("SendSms").with(goodParams["SendSms"])
-			c := &call{method: "POST", params: p, action: "SendSms", now: f.clock.now()}
+			c := &call{params: p, common: p, signature: v1{"POST", p}, action: "SendSms", now: f.clock.now()}
 			p["Signature"] = sign(stringToSign("POST", p), "testsecret")
 			if _, e := s.do(c); e != nil {
 				b.Error(e.code)

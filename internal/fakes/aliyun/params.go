@@ -1,17 +1,17 @@
 package aliyun
 
 import (
-	"crypto/hmac"
-	"crypto/sha1" //nolint:gosec // Aliyun's signature 1.0 is HMAC-SHA1
-	"encoding/base64"
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
 	"maps"
 	"net/url"
 	"slices"
 	"strings"
 )
 
-// params are a request's decoded parameters, from the query and the form body. A name with an
-// empty value is present.
+// params are a request's decoded parameters. A name with an empty value is present.
 type params map[string]string
 
 // parseParams decodes a raw query and a raw form body. If a name comes more than once, the
@@ -31,12 +31,39 @@ func parseParams(query, body string) (params, error) {
 	return p, nil
 }
 
-// stringToSign is the string that a client has to sign. It is built from the decoded
-// parameters: their encoding in the request does not matter.
-func stringToSign(method string, p params) string {
+// parseJSONParams decodes a JSON body: an object of strings, numbers and booleans. A null is
+// an absent parameter.
+func parseJSONParams(body string) (params, error) {
+	var raw map[string]json.RawMessage
+	if err := json.Unmarshal([]byte(body), &raw); err != nil || raw == nil {
+		return nil, errors.New("the body is not a JSON object")
+	}
+	p := params{}
+	for name, value := range raw {
+		switch value[0] {
+		case '{', '[':
+			return nil, fmt.Errorf("%s is not a plain value", name)
+		case '"':
+			var text string
+			if err := json.Unmarshal(value, &text); err != nil {
+				return nil, err
+			}
+			p[name] = text
+		default:
+			if !bytes.Equal(value, []byte("null")) {
+				p[name] = string(value)
+			}
+		}
+	}
+	return p, nil
+}
+
+// canonical joins the parameters, sorted and encoded as both signatures need them, without one
+// of them.
+func (p params) canonical(without string) string {
 	var pairs strings.Builder
 	for _, name := range slices.Sorted(maps.Keys(p)) {
-		if name == "Signature" {
+		if name == without {
 			continue
 		}
 		if pairs.Len() > 0 {
@@ -46,21 +73,10 @@ func stringToSign(method string, p params) string {
 		pairs.WriteByte('=')
 		pairs.WriteString(percentEncode(p[name]))
 	}
-	return method + "&%2F&" + percentEncode(pairs.String())
+	return pairs.String()
 }
 
 // percentEncode encodes as RFC 3986 requires. url.QueryEscape differs only in the space.
 func percentEncode(s string) string {
 	return strings.ReplaceAll(url.QueryEscape(s), "+", "%20")
-}
-
-func sign(stringToSign, secret string) string {
-	mac := hmac.New(sha1.New, []byte(secret+"&"))
-	mac.Write([]byte(stringToSign))
-	return base64.StdEncoding.EncodeToString(mac.Sum(nil))
-}
-
-// verify compares in constant time.
-func verify(signature, stringToSign, secret string) bool {
-	return hmac.Equal([]byte(signature), []byte(sign(stringToSign, secret)))
 }
