@@ -189,7 +189,7 @@ func (r *run) letter(ctx, work context.Context, l archive.Letter) error {
 	if !r.opts.DryRun {
 		d, err = r.do(work, l, d)
 	}
-	if refused, ok := errors.AsType[*wire.RefusedReissue](err); ok {
+	if refused, ok := errors.AsType[*wire.ReissueRefusedError](err); ok {
 		d, reason, err = Refused, redact.New(redact.Values{}).Line(refused.Reason), nil
 	}
 	if d != "" {

@@ -17,25 +17,25 @@ var (
 	// ErrNobodyListens: no auth service has subscribed to the app's reissues, or none
 	// answered in time.
 	ErrNobodyListens = errors.New("no auth service took the request for a new code")
-	// ErrReissueRefused: the auth service makes no new code. A [RefusedReissue] wraps it.
+	// ErrReissueRefused: the auth service makes no new code. A [ReissueRefusedError] wraps it.
 	ErrReissueRefused = errors.New("the auth service makes no new code")
 )
 
-// RefusedReissue is the error of a request that the auth service refused. It wraps
+// ReissueRefusedError is the error of a request that the auth service refused. It wraps
 // [ErrReissueRefused].
-type RefusedReissue struct {
+type ReissueRefusedError struct {
 	// Reason is the service's answer, as it came.
 	Reason string
 }
 
-func (e *RefusedReissue) Error() string { return ErrReissueRefused.Error() + ": " + e.Reason }
+func (e *ReissueRefusedError) Error() string { return ErrReissueRefused.Error() + ": " + e.Reason }
 
 // Unwrap returns ErrReissueRefused.
-func (e *RefusedReissue) Unwrap() error { return ErrReissueRefused }
+func (e *ReissueRefusedError) Unwrap() error { return ErrReissueRefused }
 
 // RequestReissue asks an app's auth service for a new code, and waits for its answer. The
 // error wraps [ErrNobodyListens] if no answer comes before ctx's deadline, and
-// a [RefusedReissue] if the service answers that it makes no code.
+// a [ReissueRefusedError] if the service answers that it makes no code.
 func RequestReissue(ctx context.Context, nc *nats.Conn, r messages.Reissue) error {
 	body, err := json.Marshal(r)
 	if err != nil {
@@ -48,7 +48,7 @@ func RequestReissue(ctx context.Context, nc *nats.Conn, r messages.Reissue) erro
 	case err != nil:
 		return fmt.Errorf("ask for a new code: %w", err)
 	case string(m.Data) != protocol.ReissueDone:
-		return fmt.Errorf("ask for a new code: %w", &RefusedReissue{string(m.Data)})
+		return fmt.Errorf("ask for a new code: %w", &ReissueRefusedError{string(m.Data)})
 	}
 	return nil
 }
