@@ -280,6 +280,11 @@ func TestFleet(t *testing.T) {
 		during := slices.DeleteFunc(slices.Clone(sent), func(at time.Time) bool {
 			return at.Before(parts[i]) || i+1 < len(parts) && at.After(parts[i+1])
 		})
+		// Also the time before the first code counts, and that after the last one: there may be none.
+		during = append(during, parts[i])
+		if i+1 < len(parts) {
+			during = append(during, parts[i+1])
+		}
 		longest, from := longestGap(during)
 		fmt.Fprintf(&said, "\n%6.1fs %s: longest gap %v, from %.1fs on", parts[i].Sub(began).Seconds(), s.what, longest.Round(time.Millisecond), from.Sub(began).Seconds())
 	}
