@@ -95,8 +95,17 @@ func (d *delivery) identify() {
 func (d *delivery) entry(s ledger.State) ledger.Entry {
 	return ledger.Entry{
 		State: s, Place: d.firstPlace(), Doubts: d.doubts, DoubtFor: d.doubtFor, DoubtGrace: d.doubtGrace,
-		Suspects: d.suspects, History: d.history, Unfilled: d.unfilled, Trace: d.traced.parent(),
+		Suspects: d.suspects, History: d.history, Unfilled: d.unfilled, Trace: d.lastSpan(),
 	}
+}
+
+// lastSpan returns the span that the next delivery links to: this delivery's, or the one before
+// if this one has none because no slot has begun with it.
+func (d *delivery) lastSpan() string {
+	if own := d.traced.parent(); own != "" {
+		return own
+	}
+	return d.former
 }
 
 // putBack returns the ledger entry of a message that is put back without an attempt.

@@ -54,7 +54,7 @@ func TestRelease(t *testing.T) {
 			d.place = placeOf(d.msg)
 			kept := ledger.Entry{
 				State: c.state, Delivery: c.delivery, Place: d.place, Doubts: 1, Suspects: []string{"b"},
-				DoubtFor: 3 * time.Second, DoubtGrace: time.Minute, Consumer: noon.UnixNano(), History: attempts(2, sender.Unavailable),
+				DoubtFor: 3 * time.Second, DoubtGrace: time.Minute, Consumer: noon.UnixNano(), History: attempts(2, sender.Unavailable), Trace: "the span before",
 			}
 			if c.state != "" {
 				b.Set(recordOf(d.msg).Key, kept)
@@ -78,6 +78,7 @@ func TestRelease(t *testing.T) {
 			same(t, "suspects that are written", e.Suspects, []string{"b"})
 			check.Equal(t, "how long it is in doubt, that is written", e.DoubtFor, 3*time.Second)
 			check.Equal(t, "how long is asked, that is written", e.DoubtGrace, time.Minute)
+			check.Equal(t, "the span that the next delivery links to", e.Trace, "the span before")
 		})
 	}
 }

@@ -185,6 +185,17 @@ func (b *board) take(o messages.Outcome) {
 	b.changed = make(chan struct{})
 }
 
+// each calls f with every outcome.
+func (b *board) each(f func(messages.Outcome)) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	for _, story := range b.stories {
+		for _, o := range story {
+			f(o)
+		}
+	}
+}
+
 // story waits until enough accepts a message's newest outcome; ok is false if ctx ends first.
 func (b *board) story(ctx context.Context, id string, enough func(newest messages.Outcome) bool) (story []messages.Outcome, ok bool) {
 	for {

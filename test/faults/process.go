@@ -55,11 +55,26 @@ func worker(file, skew string) error {
 	if err != nil {
 		return err
 	}
+	log := zerolog.New(os.Stderr).With().Timestamp().Logger()
 	return service.Run(ctx, service.Options{
-		Config: cfg, Log: zerolog.New(os.Stderr).With().Timestamp().Logger(), AckWait: ackWait,
-		Now:    func() time.Time { return time.Now().Add(ahead) },
-		Reload: &service.Reload{Load: source.Load, Changed: source.Changed},
+		Config: cfg, Log: log, AckWait: ackWait,
+		Now:       func() time.Time { return time.Now().Add(ahead) },
+		Reload:    &service.Reload{Load: source.Load, Changed: source.Changed},
+		Listening: func(addr string) { log.Info().Str("http", addr).Msg(metricsReady) },
 	})
+}
+
+// metricsReady is in the log line of a worker that has the address of its metrics.
+const metricsReady = "metrics are served"
+
+// watcher watches the lives of a process, each from a start to its end.
+type watcher interface {
+	// begins is called before each start. It returns variables for the process, and what gets
+	// the lines of its output.
+	begins() (env []string, seen func(line []byte))
+	// ends is called at the end of the life. It is clean if the process has ended by itself and
+	// without an error.
+	ends(clean bool)
 }
 
 // process can be killed and started again, or stopped and continued. Several goroutines can
@@ -70,6 +85,8 @@ type process struct {
 	log  io.Writer
 	// seen is called with each line of its output. Default: nothing is called.
 	seen func(line []byte)
+	// watcher watches its lives. Default: nobody does.
+	watcher watcher
 
 	mu     sync.Mutex
 	cmd    *exec.Cmd
@@ -91,6 +108,11 @@ func (p *process) start() error {
 	}
 	cmd := exec.Command(self, p.args...) //nolint:gosec,noctx // itself; it ends by kill
 	cmd.Env = append(os.Environ(), role+"="+p.role)
+	watched := func([]byte) {}
+	if p.watcher != nil {
+		env, seen := p.watcher.begins()
+		cmd.Env, watched = append(cmd.Env, env...), seen
+	}
 	up := make(chan struct{})
 	isUp := sync.OnceFunc(func() { close(up) })
 	out := &lineWriter{to: p.log, seen: func(line []byte) {
@@ -100,6 +122,7 @@ func (p *process) start() error {
 		if p.seen != nil {
 			p.seen(line)
 		}
+		watched(line)
 	}}
 	cmd.Stdout, cmd.Stderr = out, out
 	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
@@ -109,7 +132,10 @@ func (p *process) start() error {
 	exited := make(chan struct{})
 	go func() {
 		defer close(exited)
-		_ = cmd.Wait() // it was killed, or its log says why it ended
+		err := cmd.Wait() // it was killed, or its log says why it ended
+		if p.watcher != nil {
+			p.watcher.ends(err == nil)
+		}
 		isUp()
 	}()
 	p.cmd, p.up, p.exited = cmd, up, exited

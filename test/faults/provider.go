@@ -52,6 +52,9 @@ type attempt struct {
 	worker int
 	// fault is the fault that the request met; empty if none.
 	fault string
+	// signed is when the worker made it, by its own clock and in whole seconds. It is only known
+	// of requests to the API.
+	signed time.Time
 }
 
 // keySecret is the secret of every app's access key, whose ID is the app's name.
@@ -119,6 +122,8 @@ type request struct {
 	sends, sms bool
 	// template is the SMS's.
 	template string
+	// signed is when it was made.
+	signed time.Time
 	trace
 }
 
@@ -131,8 +136,10 @@ func traceOf(to, param, text string) trace { return trace{to, codeIn.FindString(
 // parse reads a request: its app is in the query, the rest in the form.
 func parse(query, form url.Values) request {
 	number, address := form.Get("PhoneNumbers"), form.Get("ToAddress")
+	signed, _ := time.Parse(time.RFC3339, query.Get("Timestamp")) // the sandbox reports a mistake
 	return request{
-		app: query.Get("AccessKeyId"), sends: number+address != "", sms: number != "", template: form.Get("TemplateCode"),
+		signed: signed,
+		app:    query.Get("AccessKeyId"), sends: number+address != "", sms: number != "", template: form.Get("TemplateCode"),
 		trace: traceOf(number+address, form.Get("TemplateParam"), form.Get("HtmlBody")),
 	}
 }
@@ -209,7 +216,7 @@ func (p *provider) arrives(worker int, r request) (wrong *mishap, latency time.D
 	if !r.sends {
 		return wrong, 0
 	}
-	p.attempts = append(p.attempts, attempt{r.trace, now, worker, fault})
+	p.attempts = append(p.attempts, attempt{r.trace, now, worker, fault, r.signed})
 	if r.app == slowApp {
 		latency = p.latency
 	}

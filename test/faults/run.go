@@ -39,6 +39,8 @@ type run struct {
 	heard   storyLog
 	stalls  stalls
 	losses  losses
+	// watch returns the watcher of a worker. Default: nobody watches.
+	watch func(worker int) watcher
 	// tune changes the workers' configuration.
 	tune *strings.Replacer
 	// began is when the publishing began, calmed when the last fault was over, settled
@@ -151,6 +153,9 @@ func (r *run) startWorkers() error {
 			return err
 		}
 		w := &process{role: "worker", args: []string{file, skews[i].String()}, log: r.log, seen: r.losses.add}
+		if r.watch != nil {
+			w.watcher = r.watch(i)
+		}
 		if err := w.start(); err != nil {
 			return err
 		}

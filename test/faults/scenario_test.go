@@ -43,16 +43,34 @@ func scenario(t *testing.T, workers int, tune ...string) *run {
 // scenarioOf starts the workers and servers of a plan.
 func scenarioOf(t *testing.T, p Plan, tune ...string) *run {
 	t.Helper()
-	var log syncbuf.Buffer
-	p.Seed, p.Slots, p.Messages = 1, 16, max(p.Messages, 1000)
-	r := newRun(p, t.TempDir(), &log)
-	showLog(t, &log)
-	t.Cleanup(r.end)
+	r := prepared(t, p)
 	r.tune = strings.NewReplacer(tune...)
 	if err := r.start(t.Context()); err != nil {
 		t.Fatal(err)
 	}
 	return r
+}
+
+// prepared makes a run of a plan, which ends with the test.
+func prepared(t *testing.T, p Plan) *run {
+	t.Helper()
+	var log syncbuf.Buffer
+	p.Seed, p.Slots, p.Messages = 1, 16, max(p.Messages, 1000)
+	r := newRun(p, t.TempDir(), &log)
+	showLog(t, &log)
+	t.Cleanup(r.end)
+	return r
+}
+
+// watched starts the workers and servers of a plan, and watches what the workers say.
+func watched(t *testing.T, p Plan) (*run, *lives) {
+	t.Helper()
+	r := prepared(t, p)
+	w := watchLives(t, r)
+	if err := r.start(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	return r, w
 }
 
 // outcomes collects every outcome from now on. An outcome arrives some time after it was
@@ -201,14 +219,15 @@ func longestGap(all []time.Time) (gap time.Duration, from time.Time) {
 
 // TestFleet has three NATS nodes and three workers. While 500 codes a second come in, each
 // worker and each node is killed, all of them are rolled, and one node is cut off from the
-// others. No code is lost or sent twice. It logs the longest time in which nothing was sent.
+// others. No code is lost or sent twice, and the metrics and the traces say the same as the
+// provider. It logs the longest time in which nothing was sent.
 func TestFleet(t *testing.T) {
 	if !long() {
 		t.Skip("it takes three minutes; CI runs it with -faults.long, and TestCluster of test/deploy is a smaller one")
 	}
 	const rate, between = 500, 3 * time.Second
 	const n = rate * 150 // for longer than the steps take
-	r := scenarioOf(t, Plan{Broker: R3, Workers: 3, Messages: n, Times: Times{NodeCut: 1}})
+	r, lives := watched(t, Plan{Broker: R3, Workers: 3, Messages: n, Times: Times{NodeCut: 1}})
 	outcomes := r.outcomes(t)
 	began := time.Now()
 	steps := fleetSteps(r)
@@ -234,6 +253,7 @@ func TestFleet(t *testing.T) {
 	}
 	publishing.Wait()
 	r.drained(t, 2*time.Minute)
+	lives.finish(r)
 
 	sms := make(map[string]int)
 	var sent []time.Time
@@ -260,10 +280,16 @@ func TestFleet(t *testing.T) {
 		during := slices.DeleteFunc(slices.Clone(sent), func(at time.Time) bool {
 			return at.Before(parts[i]) || i+1 < len(parts) && at.After(parts[i+1])
 		})
+		// Also the time before the first code counts, and that after the last one: there may be none.
+		during = append(during, parts[i])
+		if i+1 < len(parts) {
+			during = append(during, parts[i+1])
+		}
 		longest, from := longestGap(during)
 		fmt.Fprintf(&said, "\n%6.1fs %s: longest gap %v, from %.1fs on", parts[i].Sub(began).Seconds(), s.what, longest.Round(time.Millisecond), from.Sub(began).Seconds())
 	}
 	t.Logf("%d codes stored, %d sent, %d dead letters, %d sent twice; the longest gap was %v%s", n, len(sms), dead, twice, gap.Round(time.Millisecond), &said)
+	t.Logf("what the three say:\n%s", lives.compare(r))
 	if len(sms)+dead != n {
 		t.Errorf("%d codes were sent and %d became dead letters, of %d", len(sms), dead, n)
 	}
@@ -323,7 +349,7 @@ func fleetSteps(r *run) (steps []fleetStep) {
 		steps = append(steps, fleetStep{fmt.Sprintf("NATS node %d killed", i), kill(s), s.start, time.Second})
 	}
 	for i, w := range r.workers {
-		steps = append(steps, fleetStep{fmt.Sprintf("worker %d restarted", i), stop(w), w.start, 0})
+		steps = append(steps, fleetStep{fmt.Sprintf("worker %d restarted", i), stop(w), w.start, time.Second})
 	}
 	for i, s := range r.nats.servers {
 		steps = append(steps, fleetStep{fmt.Sprintf("NATS node %d restarted", i), stop(s), s.start, 0})
