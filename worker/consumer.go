@@ -141,7 +141,7 @@ func (g *consumerGuard) open(ctx context.Context) (*jetstream.ConsumerInfo, erro
 func (g *consumerGuard) noteFor(ctx context.Context, consumer, ledgerMade time.Time) error {
 	// The stream is read after the consumer: a message that is stored by now may have been
 	// handed out by an earlier consumer; a later one was not.
-	stream, err := g.js.Stream(ctx, wire.StreamName)
+	stream, err := g.askStream(ctx, wire.StreamName)
 	if err != nil {
 		return fmt.Errorf("get %s: %w", wire.StreamName, err)
 	}
@@ -155,7 +155,7 @@ func (g *consumerGuard) noteFor(ctx context.Context, consumer, ledgerMade time.T
 
 // madeLedger returns when the ledger was made.
 func (g *consumerGuard) madeLedger(ctx context.Context) (time.Time, error) {
-	s, err := g.js.Stream(ctx, wire.LedgerStream)
+	s, err := g.askStream(ctx, wire.LedgerStream)
 	if err != nil {
 		return time.Time{}, fmt.Errorf("get the ledger: %w", err)
 	}
@@ -167,17 +167,27 @@ func (g *consumerGuard) madeLedger(ctx context.Context) (time.Time, error) {
 type incarnations struct{ stream, consumer, ledger time.Time }
 
 func (g *consumerGuard) look(ctx context.Context) (*jetstream.ConsumerInfo, error) {
-	consumer, err := g.js.Consumer(ctx, wire.StreamName, string(g.channel))
+	consumer, err := g.askConsumer(ctx)
 	if errors.Is(err, jetstream.ErrConsumerNotFound) || errors.Is(err, jetstream.ErrStreamNotFound) {
 		if err := g.ensure(ctx); err != nil {
 			return nil, err
 		}
-		consumer, err = g.js.Consumer(ctx, wire.StreamName, string(g.channel))
+		consumer, err = g.askConsumer(ctx)
 	}
 	if err != nil {
 		return nil, fmt.Errorf("get the consumer %s: %w", g.channel, err)
 	}
 	return consumer.CachedInfo(), nil
+}
+
+func (g *consumerGuard) askConsumer(ctx context.Context) (jetstream.Consumer, error) {
+	return insist(ctx, func(ctx context.Context) (jetstream.Consumer, error) {
+		return g.js.Consumer(ctx, wire.StreamName, string(g.channel))
+	})
+}
+
+func (g *consumerGuard) askStream(ctx context.Context, name string) (jetstream.Stream, error) {
+	return insist(ctx, func(ctx context.Context) (jetstream.Stream, error) { return g.js.Stream(ctx, name) })
 }
 
 func (g *consumerGuard) key() string { return "consumer." + string(g.channel) }

@@ -40,7 +40,7 @@ func (p *pool) pull(ctx context.Context) error {
 	}
 	puller, err := jetpull.New(jetpull.Options{
 		Conn: p.conn, APIPrefix: p.apiPrefix, Stream: p.stream, Consumer: string(p.channel),
-		Created: info.Created, AckWait: p.consumer.ackWait(), Slots: p.slots,
+		Created: info.Created, Leader: leaderOf(info), AckWait: p.consumer.ackWait(), Slots: p.slots,
 		MaxBatch: info.Config.MaxRequestBatch, MaxExpires: info.Config.MaxRequestExpires,
 		Answered: func() {
 			p.waitFor(nil)
@@ -62,6 +62,14 @@ func (p *pool) pull(ctx context.Context) error {
 		p.release(context.WithoutCancel(ctx), m)
 	}
 	return err
+}
+
+// leaderOf returns the server that leads a consumer with replicas, "" without replicas.
+func leaderOf(info *jetstream.ConsumerInfo) string {
+	if info.Cluster == nil {
+		return ""
+	}
+	return info.Cluster.Leader
 }
 
 func (p *pool) pullBy(ctx context.Context, puller *jetpull.Puller) error {

@@ -12,6 +12,9 @@ import (
 // distinguishes the requests, and the server's status messages come to that subject.
 const forConsumer = "c"
 
+// forLeader is that of an answer about the consumer's leader.
+const forLeader = "l"
+
 // ask decides whether to make a request at once or to gather first. It makes none if
 // enough is asked for already. It does not gather if nothing is asked for, or if many
 // messages are wanted.
@@ -42,7 +45,7 @@ func (p *Puller) request(n int) error {
 		p.heard = time.Now()
 		if p.heard.Sub(p.since) > unwatched {
 			p.looking = true
-			return p.publish(p.o.APIPrefix+"CONSUMER.INFO."+p.o.Stream+"."+p.o.Consumer, p.inbox+forConsumer, nil)
+			return p.look(forConsumer)
 		}
 	}
 	for range maxRequests {
@@ -56,6 +59,24 @@ func (p *Puller) request(n int) error {
 		if n -= part; n <= 0 {
 			return nil
 		}
+	}
+	return nil
+}
+
+// look asks about the consumer.
+func (p *Puller) look(answer string) error {
+	return p.publish(p.o.APIPrefix+"CONSUMER.INFO."+p.o.Stream+"."+p.o.Consumer, p.inbox+answer, nil)
+}
+
+// askAgain asks, during a silence, about the consumer if that is what the Puller waits for, and
+// otherwise about its leader.
+func (p *Puller) askAgain() error {
+	p.askedLeader = p.active
+	switch {
+	case p.looking:
+		return p.look(forConsumer)
+	case p.o.Leader != "":
+		return p.look(forLeader)
 	}
 	return nil
 }

@@ -3,6 +3,7 @@ package jetpull
 import (
 	"context"
 	"errors"
+	"fmt"
 	"slices"
 	"testing"
 	"time"
@@ -177,6 +178,12 @@ func TestRequestAsksAboutTheConsumer(t *testing.T) {
 	answer := func(data string) *nats.Msg {
 		return &nats.Msg{Subject: testInbox + forConsumer, Data: []byte(data)}
 	}
+	again := func(heard time.Duration) (all []string) { // until it is silent for too long
+		for after := askLeaderAfter + beat; after < silent; after += askLeaderAfter + beat {
+			all = append(all, fmt.Sprintf("%v look", heard+after))
+		}
+		return all
+	}
 	for name, tt := range map[string]struct {
 		answer *nats.Msg
 		err    error
@@ -186,9 +193,9 @@ func TestRequestAsksAboutTheConsumer(t *testing.T) {
 		"another one":           {answer(other), ErrConsumerGone, nil},
 		"none":                  {answer(`{"error":{"code":404,"description":"consumer not found"}}`), ErrConsumerGone, nil},
 		"nobody answers for it": {word(testInbox+forConsumer, "503"), errNoLeader, nil},
-		"the answer gets lost":  {nil, ErrRenew, nil},
-		"a late status comes":   {word(testInbox+"1-16", "408", "Request Timeout", "16"), ErrRenew, nil},
-		"an unknown one comes":  {word(testInbox+"x", "409", "Leadership Change"), ErrRenew, nil},
+		"the answer gets lost":  {nil, ErrRenew, again(0)},
+		"a late status comes":   {word(testInbox+"1-16", "408", "Request Timeout", "16"), ErrRenew, again(time.Second)},
+		"an unknown one comes":  {word(testInbox+"x", "409", "Leadership Change"), ErrRenew, again(time.Second)},
 	} {
 		t.Run(name, func(t *testing.T) {
 			inBubble(t, func(b *bench) {

@@ -20,6 +20,9 @@ type fakeConn struct {
 	// err is the error of each publish.
 	err          error
 	away, closed bool
+	// leader answers the question who leads the consumer; nil for no answer. It comes to to.
+	leader *nats.Msg
+	to     chan<- *nats.Msg
 }
 
 type published struct {
@@ -36,6 +39,9 @@ func (f *fakeConn) PublishRequest(subject, reply string, data []byte) error {
 	defer f.mu.Unlock()
 	if f.err == nil {
 		f.published = append(f.published, published{time.Now(), subject, reply, string(data)})
+		if f.leader != nil && reply == testInbox+forLeader {
+			f.to <- f.leader
+		}
 	}
 	return f.err
 }
@@ -47,6 +53,16 @@ func (f *fakeConn) all() []published {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	return f.published
+}
+
+// looks counts the questions about the consumer whose answer comes to a subject.
+func (f *fakeConn) looks(reply string) (n int) {
+	for _, p := range f.all() {
+		if p.reply == reply {
+			n++
+		}
+	}
+	return n
 }
 
 // bench is a Puller without a server, in a synctest bubble.

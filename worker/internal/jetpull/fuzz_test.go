@@ -46,8 +46,8 @@ func FuzzTake(f *testing.F) {
 	})
 }
 
-// FuzzReadCreated: an answer says when a consumer was made, or is an error.
-func FuzzReadCreated(f *testing.F) {
+// FuzzReadConsumer: an answer says when a consumer was made, or is an error.
+func FuzzReadConsumer(f *testing.F) {
 	for _, s := range []string{
 		`{"created":"2026-11-21T12:00:00.123456789Z"}`, `{"error":{"code":404}}`, `{"error":{"code":500,"description":"x"}}`,
 		`{"created":"2026-11-21T12:00:00Z","error":null}`, `{"created":"0001-01-01T00:00:00Z"}`, `null`, `[]`, `{"error":{}}`, ``,
@@ -55,9 +55,9 @@ func FuzzReadCreated(f *testing.F) {
 		f.Add([]byte(s))
 	}
 	f.Fuzz(func(t *testing.T, data []byte) {
-		created, err := readCreated(&nats.Msg{Subject: testInbox + forConsumer, Data: data})
-		if (err == nil) == created.IsZero() {
-			t.Errorf("got the time %v and the error %v, want exactly one of them", created, err)
+		c, err := readConsumer(&nats.Msg{Subject: testInbox + forConsumer, Data: data})
+		if (err == nil) == c.created.IsZero() {
+			t.Errorf("got the time %v and the error %v, want exactly one of them", c.created, err)
 		}
 	})
 }

@@ -11,38 +11,65 @@ import (
 
 // readInfo reads the server's answer about the consumer.
 func (p *Puller) readInfo(msg *nats.Msg) error {
-	created, err := readCreated(msg)
+	c, err := readConsumer(msg)
 	if err != nil {
 		return err
 	}
-	if !created.Equal(p.o.Created) {
+	if !c.created.Equal(p.o.Created) {
 		return ErrConsumerGone // another consumer has its name
 	}
 	p.looking, p.since = false, p.active
 	return nil
 }
 
-// readCreated reads, from the server's answer, when the consumer was made.
-func readCreated(msg *nats.Msg) (time.Time, error) {
+// readLeader reads the server's answer about the leader. What the former leader has sent may
+// still come, so the requests count until End has waited for them.
+func (p *Puller) readLeader(msg *nats.Msg) error {
+	c, err := readConsumer(msg)
+	switch {
+	case errors.Is(err, ErrConsumerGone):
+		return err
+	case err != nil:
+		return nil //nolint:nilerr // nobody leads it yet, so the Puller asks again
+	case !c.created.Equal(p.o.Created):
+		return ErrConsumerGone // another consumer has its name
+	case c.leader != p.o.Leader:
+		return ErrRenew
+	}
+	return nil // the leader is busy
+}
+
+// consumer is what the server says about the consumer.
+type consumer struct {
+	created time.Time
+	// leader is empty if it has no replicas.
+	leader string
+}
+
+// readConsumer reads the server's answer about the consumer.
+func readConsumer(msg *nats.Msg) (c consumer, err error) {
 	if isStatus(msg) {
-		return time.Time{}, errNoLeader
+		return c, errNoLeader
 	}
 	var info struct {
 		Created time.Time `json:"created"`
-		Error   *struct {
+		Cluster struct {
+			Leader string `json:"leader"`
+		} `json:"cluster"`
+		Error *struct {
 			Code        int    `json:"code"`
 			Description string `json:"description"`
 		} `json:"error"`
 	}
 	switch err := json.Unmarshal(msg.Data, &info); {
 	case err != nil:
-		return time.Time{}, fmt.Errorf("ask about the consumer: %w", err)
+		return c, fmt.Errorf("ask about the consumer: %w", err)
 	case info.Error != nil && info.Error.Code == 404:
-		return time.Time{}, ErrConsumerGone
+		return c, ErrConsumerGone
 	case info.Error != nil:
-		return time.Time{}, fmt.Errorf("ask about the consumer: %s", info.Error.Description)
+		return c, fmt.Errorf("ask about the consumer: %s", info.Error.Description)
 	case info.Created.IsZero():
-		return time.Time{}, errors.New("ask about the consumer: the answer does not say when it was made")
+		return c, errors.New("ask about the consumer: the answer does not say when it was made")
 	}
-	return info.Created, nil
+	return consumer{info.Created, info.Cluster.Leader}, nil
 }

@@ -20,6 +20,9 @@ type Options struct {
 	// Created is when the consumer was made, according to the server. It distinguishes the
 	// consumer from a later one with the same name. Look it up just before New.
 	Created time.Time
+	// Leader is the server that leads the consumer, according to the same lookup. Default: "",
+	// the consumer has no replicas.
+	Leader string
 	// AckWait is the consumer's AckWait.
 	AckWait time.Duration
 	// Slots is the most messages that are ever wanted at once.
@@ -45,6 +48,11 @@ const (
 	// to a Puller that has gone is in doubt. A connection on which nothing at all comes is
 	// closed earlier (messages.Connect).
 	silent = requestExpires + 7*time.Second
+	// askLeaderAfter is how long the server may send nothing before the Puller asks who leads
+	// the consumer, and how long it waits before it asks again. Another leader does not know
+	// the open requests, so there is no need to wait any longer. During an election nobody
+	// answers.
+	askLeaderAfter = requestExpires + 700*time.Millisecond
 	// levelAfter is how long requests may be open without a pause. After that the Puller
 	// lets them all end once. Otherwise it would wait for ever for messages that got lost
 	// on their way.
@@ -82,6 +90,8 @@ type Puller struct {
 	level bool
 	// looking is true while the Puller waits for the answer about the consumer.
 	looking bool
+	// askedLeader is when the Puller last asked about the consumer during a silence.
+	askedLeader time.Time
 	// refused is true during the pause after a refused request.
 	refused bool
 	// answered is true once the server has accepted a request.
@@ -190,6 +200,9 @@ func (p *Puller) received(msg *nats.Msg) (*Message, error) {
 	if stalled {
 		return nil, ErrStalled
 	}
+	if msg.Reply == "" && msg.Subject == p.inbox+forLeader {
+		return nil, p.readLeader(msg) // the silence goes on
+	}
 	late := p.late(at)
 	m, err := p.take(msg, at)
 	if m != nil {
@@ -207,8 +220,11 @@ func (p *Puller) check() error {
 	case p.active.Sub(p.heard) > silent:
 		p.asked = 0
 		return ErrRenew
-	case p.asked > 0 && p.active.Sub(p.since) > levelAfter:
-		p.level = true
+	default:
+		p.level = p.level || p.asked > 0 && p.active.Sub(p.since) > levelAfter
+		if p.active.Sub(p.heard) > askLeaderAfter && p.active.Sub(p.askedLeader) > askLeaderAfter {
+			return p.askAgain()
+		}
 	}
 	return nil
 }
