@@ -5,6 +5,7 @@ import (
 	"context"
 	"fmt"
 	"maps"
+	"regexp"
 	"slices"
 	"time"
 
@@ -27,11 +28,23 @@ type deadGroup struct {
 	Detail string `json:"detail,omitempty"`
 }
 
+// times are the times in the detail of an expired code.
+var times = regexp.MustCompile(`\b\d{4}-\d\d-\d\dT[\d:.]+Z|\b\d[\dhms.µn]*s\b`)
+
+// commonDetail is the detail without what differs between dead letters of one cause: of an
+// expired code, when that was.
+func commonDetail(d *messages.DeadLetter) string {
+	if d.Reason != messages.ReasonExpired {
+		return d.Detail
+	}
+	return times.ReplaceAllString(d.Detail, "…")
+}
+
 // summarize prints the groups, the largest first. It keeps no dead letter.
 func summarize(ctx context.Context, js jetstream.JetStream, s streams, f archive.Filter, asJSON bool) error {
 	groups := make(map[deadGroup]*deadGroup)
 	if err := archive.Heads(ctx, js, f, func(l archive.Letter) error {
-		key := deadGroup{Reason: l.Reason, Connector: l.Connector, Code: l.Code, Detail: l.Detail}
+		key := deadGroup{Reason: l.Reason, Connector: l.Connector, Code: l.Code, Detail: commonDetail(&l.DeadLetter)}
 		g := group(groups, key, deadGroup{Detail: otherDetails})
 		g.Count++
 		if !l.DeadAt.Before(g.DeadAt) {

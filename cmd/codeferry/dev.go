@@ -46,7 +46,7 @@ Ctrl-C stops it.`
 // Run runs everything until ctx ends.
 func (c *devCmd) Run(ctx context.Context, s streams) (err error) {
 	if !config.Loopback(c.Listen) {
-		return fmt.Errorf("--listen is %s, but dev serves this machine only; use an address such as 127.0.0.1:8080, or codeferry run with http.token", c.Listen)
+		return &exitError{exitUsage, fmt.Errorf("--listen is %s, but dev serves this machine only; use an address such as 127.0.0.1:8080, or codeferry run with http.token", c.Listen)}
 	}
 	box, err := startSandbox(ctx, c.SandboxListen, "choose another with --sandbox-listen", fakealiyun.Options{FlowControl: c.FlowControl})
 	if err != nil {

@@ -53,7 +53,7 @@ func TestDurationsOfFlags(t *testing.T) {
 		}
 	}
 	var out, errs bytes.Buffer
-	if status := execute(t.Context(), append(send, "--ttl", "1d12h", "--wait", "1d"), streams{out: &out, err: &errs}); status != exitFailed || !strings.Contains(errs.String(), "to is not a phone number") {
+	if status := execute(t.Context(), append(send, "--ttl", "1d12h", "--wait", "1d"), streams{out: &out, err: &errs}); status != exitUsage || !strings.Contains(errs.String(), "to is not a phone number") {
 		t.Errorf("days: exit status %d: %s", status, errs.String())
 	}
 }

@@ -54,3 +54,18 @@ func TestPagesOfWhatWaits(t *testing.T) {
 		t.Errorf("it prints %q", out.String())
 	}
 }
+
+// TestCommonDetail: what expired for one cause is one group, whenever that was.
+func TestCommonDetail(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct {
+		reason       messages.Reason
+		detail, want string
+	}{
+		{messages.ReasonExpired, "the code expired at 2026-12-01T07:11:18Z, 3ms before its turn", "the code expired at …, … before its turn"},
+		{messages.ReasonExpired, "the code expired at 2026-12-01T07:11:18Z, 1h2m3.5s before its turn; the last attempt: E-1: no", "the code expired at …, … before its turn; the last attempt: E-1: no"},
+		{messages.ReasonRejected, "it took 3ms", "it took 3ms"},
+	} {
+		check.Equal(t, c.detail, commonDetail(&messages.DeadLetter{Reason: c.reason, Detail: c.detail}), c.want)
+	}
+}

@@ -64,5 +64,5 @@ func (f serverFlags) withProvision(err error) error {
 	if here == "codeferry provision" || !errors.Is(err, jetstream.ErrStreamNotFound) && !errors.Is(err, messages.ErrNoStream) {
 		return err
 	}
-	return fmt.Errorf("%w (with the flags for this server: %s)", err, here)
+	return fmt.Errorf("%w (with the flags for this server: %s; if NATS has roles, with the login of the provisioner)", err, here)
 }

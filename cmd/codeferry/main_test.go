@@ -411,7 +411,7 @@ func TestCheckAndRunRefuse(t *testing.T) {
 	if strings.Contains(run.output(), key) {
 		t.Errorf("the log shows the key: %s", run.output())
 	}
-	if r := call(t, "dev", "--listen", "0.0.0.0:0").want(t, exitFailed); !strings.Contains(r.err, "dev serves this machine only") {
+	if r := call(t, "dev", "--listen", "0.0.0.0:0").want(t, exitUsage); !strings.Contains(r.err, "dev serves this machine only") {
 		t.Errorf("dev: %s", r.err)
 	}
 }
@@ -496,13 +496,16 @@ func TestUsage(t *testing.T) {
 		t.Errorf("version: %q", r.out)
 	}
 	bad := call(t, "send", "--channel", "sms", "--to", "nobody", "--type", "SignIn", "--code", "123456", "--nats", "nats://127.0.0.1:1")
-	if bad.want(t, exitFailed); !strings.Contains(bad.err, "to is not a phone number") {
+	if bad.want(t, exitUsage); !strings.Contains(bad.err, "to is not a phone number") {
 		t.Errorf("send with a bad number prints %s, want an error about the number and not about NATS", bad.err)
 	}
 	open := spawn(t, "sandbox", "--listen", "0.0.0.0:0")
 	open.find(`sandbox on http://127\.0\.0\.1:\d+,`)
 	open.find(`warning: --listen is 0\.0\.0\.0:0: whoever reaches it can read the inbox`)
-	keys := call(t, "sandbox", "--access-key", "half").want(t, exitFailed)
+	keys := call(t, "sandbox", "--access-key", "half").want(t, exitUsage)
+	if r := call(t, "sandbox", "--listen", "junk").want(t, exitUsage); !strings.Contains(r.err, "it takes a host and a port") {
+		t.Errorf("sandbox --listen junk: %s", r.err)
+	}
 	if !strings.Contains(keys.err, "ID:SECRET") {
 		t.Errorf("sandbox: %s", keys.err)
 	}

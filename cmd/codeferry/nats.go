@@ -198,6 +198,9 @@ func explain(ctx context.Context, err error) error {
 	if err != nil && errors.As(context.Cause(ctx), &denied) {
 		return denied
 	}
+	if _, decided := errors.AsType[*exitError](err); decided {
+		return err
+	}
 	if err != nil && errors.Is(ctx.Err(), context.Canceled) {
 		return errStopped
 	}

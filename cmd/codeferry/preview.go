@@ -91,13 +91,13 @@ func (c *previewCmd) connector(cfg *config.Config) (string, error) {
 func (c *previewCmd) message(ch messages.Channel) (*messages.SendCode, error) {
 	m := &messages.SendCode{ID: messages.NewID(time.Now()), To: c.To, Type: messages.Type(c.Type), Payload: make(messages.Payload)}
 	if !m.Type.Valid() {
-		return nil, fmt.Errorf("--type: %q is not a usage type such as SignIn", c.Type)
+		return nil, &exitError{exitUsage, fmt.Errorf("--type: %q is not a usage type such as SignIn", c.Type)}
 	}
 	if m.To == "" {
 		m.To = map[messages.Channel]string{messages.Email: "sample@example.com", messages.SMS: "+8613012345678"}[ch]
 	}
 	if err := messages.CheckAddress(ch, m.To); err != nil {
-		return nil, fmt.Errorf("--to: %w", err)
+		return nil, &exitError{exitUsage, fmt.Errorf("--to: %w", err)}
 	}
 	for path, value := range c.Payload {
 		put(m.Payload, strings.Split(path, "."), value)

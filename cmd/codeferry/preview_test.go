@@ -155,14 +155,17 @@ func TestPreview(t *testing.T) {
 	}
 	check.Equal(t, "html of --json", p.HTML, "<p>Your code is 000000.</p>")
 	check.Equal(t, "text of --json", p.Text, "Your code is 000000.")
-	for want, args := range map[string][]string{
-		"not a usage type":     {"--type", "Login"},
-		"has no HTML":          {"--connector", "mainland", "--html", html},
-		"not a phone number":   {"--connector", "mainland", "--to", "x"},
-		`has no connector "x"`: {"--connector", "x"},
+	for want, c := range map[string]struct {
+		args []string
+		exit int
+	}{
+		"not a usage type":     {[]string{"--type", "Login"}, exitUsage},
+		"has no HTML":          {[]string{"--connector", "mainland", "--html", html}, exitFailed},
+		"not a phone number":   {[]string{"--connector", "mainland", "--to", "x"}, exitUsage},
+		`has no connector "x"`: {[]string{"--connector", "x"}, exitFailed},
 	} {
-		if r := call(t, append([]string{"preview", "-c", cfg}, args...)...).want(t, exitFailed); !strings.Contains(r.err, want) {
-			t.Errorf("%v: the error lacks %q: %s", args, want, r.err)
+		if r := call(t, append([]string{"preview", "-c", cfg}, c.args...)...).want(t, c.exit); !strings.Contains(r.err, want) {
+			t.Errorf("%v: the error lacks %q: %s", c.args, want, r.err)
 		}
 	}
 }

@@ -78,8 +78,19 @@ type runningSandbox struct {
 	ended  chan struct{}
 }
 
+// checkListen says what is wrong with an address to listen on.
+func checkListen(addr string) error {
+	if _, _, err := net.SplitHostPort(addr); err != nil {
+		return &exitError{exitUsage, fmt.Errorf("can't listen on %s: it takes a host and a port, such as 127.0.0.1:8080", typed(addr))}
+	}
+	return nil
+}
+
 // startSandbox serves a sandbox. remedy says what to do if it can't listen on addr.
 func startSandbox(ctx context.Context, addr, remedy string, o fakealiyun.Options) (*runningSandbox, error) {
+	if err := checkListen(addr); err != nil {
+		return nil, err
+	}
 	l, err := service.Listen(ctx, addr, remedy)
 	if err != nil {
 		return nil, err

@@ -43,8 +43,9 @@ func (sendCmd) Help() string {
 
 Without --wait the command ends when the stream has stored the code. With --wait
 the exit status is 0 only if the code was sent, 1 if it became a dead letter or a
-newer code superseded it, and 3 if there was no final outcome in time. Then the
-code may still be sent, and the command prints how to see its outcome. At the end
+newer code superseded it, and 3 if there was no final outcome in time, if you
+interrupt it, or if the code was in doubt before it was superseded. Then it may
+be sent, and the command prints how to see its outcome. At the end
 of the wait it asks the stream for a newer code. A user with the role publisher
 may not ask: then the exit status is 3. With or without --wait, it is also 3 if
 NATS did not confirm that it stored the code: it may be sent.
@@ -103,6 +104,9 @@ func (c *sendCmd) publish(ctx context.Context, s streams, server natsServer, sea
 	ack, err := p.Publish(ctx, subject, m)
 	if errors.Is(err, messages.ErrInDoubt) {
 		return &exitError{exitNoOutcome, fmt.Errorf("%w; before you send it again, see whether it was sent (%s): %s", err, statusRole, c.command("status", m.ID))}
+	}
+	if _, wrong := errors.AsType[*messages.FieldError](err); wrong {
+		return &exitError{exitUsage, err} // nothing is published
 	}
 	if err != nil {
 		return err

@@ -37,7 +37,7 @@ func (w *outcomeWait) until(ctx context.Context, js jetstream.JetStream, subject
 	for {
 		select {
 		case <-ctx.Done():
-			return ctx.Err()
+			return &exitError{exitNoOutcome, fmt.Errorf("interrupted: the code is stored, and may still be sent; to see what becomes of it (%s): %s", statusRole, w.cmd.command("status", w.ack.ID))}
 		case <-timer.C:
 			newest, err := newestFor(ctx, js, subject, w.cmd.Timeout)
 			for len(w.outcomes) > 0 { // those that came meanwhile

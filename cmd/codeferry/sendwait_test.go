@@ -114,6 +114,7 @@ func TestAWaitThatIsOver(t *testing.T) {
 		}
 		outcomes := make(chan *nats.Msg, 1)
 		w := outcomeWait{
+			key: subject.Key,
 			cmd: &sendCmd{Wait: 1, Timeout: 30 * time.Second}, streams: streams{out: new(bytes.Buffer)}, ack: messages.Ack{ID: "x", Sequence: o.Sequence},
 			outcomes: outcomes, doubt: c.doubt,
 		}
@@ -134,7 +135,11 @@ func TestAWaitThatIsOver(t *testing.T) {
 		if want := strings.ReplaceAll(c.want, "%d", fmt.Sprint(last)); exitOf(err) != c.exit || !strings.Contains(text, want) {
 			t.Errorf("%s: exit status %d, want %d: %s\nwant %s", c.name, exitOf(err), c.exit, text, want)
 		}
-		if err != nil && !strings.Contains(text, "to see what becomes of it (if NATS has roles, this takes the login and the --inbox-prefix of the operator): codeferry status x") {
+		see := "to see what becomes of it (if NATS has roles, this takes the login and the --inbox-prefix of the operator): codeferry status x"
+		if c.exit == exitFailed { // it is superseded, and nothing else is known of it
+			see = "to see what becomes of the newer one (if NATS has roles, this takes the login and the --inbox-prefix of the operator): codeferry status --key " + subject.Key
+		}
+		if err != nil && !strings.Contains(text, see) {
 			t.Errorf("%s: how to see its outcome is missing: %s", c.name, text)
 		}
 	}

@@ -192,6 +192,51 @@ func TestADeadLetterWithoutItsAddress(t *testing.T) {
 	}
 }
 
+// TestStatusOfAnothersDeadLetter: an outcome with the same mask belongs to a dead letter whose
+// hash says that it is another's. Nothing was settled meanwhile.
+func TestStatusOfAnothersDeadLetter(t *testing.T) {
+	t.Parallel()
+	key := filepath.Join(t.TempDir(), "sealing.key")
+	call(t, "keygen", "--out", key).want(t, 0)
+	text, err := os.ReadFile(key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	private, err := wire.ParsePrivateKey(strings.TrimSpace(string(text)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	nats := testrig.Server(t).URL()
+	call(t, "provision", "--nats", nats).want(t, 0)
+	js := jetStream(t, nats)
+	letter := messages.DeadLetter{
+		ID: "another-1", App: "default", Channel: messages.Email, Type: messages.SignIn, Subject: "codeferry.send.default.email.SignIn.u1",
+		Stream: wire.StreamName, Sequence: 1, To: messages.Mask("qa@only.example"), Reason: messages.ReasonRejected, StoredAt: time.Now().UTC(), DeadAt: time.Now().UTC(),
+	}
+	if letter.ToHash, err = private.Lookup("qa@only.example"); err != nil {
+		t.Fatal(err)
+	}
+	for subject, what := range map[string]any{
+		wire.DeadSubject(letter.App, letter.Channel, letter.Reason):          letter,
+		wire.OutcomeSubject(letter.App, letter.Channel, messages.StatusDead): outcomeOf(&letter),
+	} {
+		body, err := json.Marshal(what)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := js.Publish(t.Context(), subject, body); err != nil {
+			t.Fatal(err)
+		}
+	}
+	file := write(t, "codeferry.yaml", strings.NewReplacer("NATS", nats, "SANDBOX", "http://127.0.0.1:1").Replace(watchingConfig)+"sealing: {keys: [\"${file:"+key+"}\"]}\n")
+	if r := call(t, "status", "-c", file, "--to", "qb@only.example").want(t, exitFailed); !strings.Contains(r.err, "no such message was published") {
+		t.Errorf("status of an address that nobody wrote to: %s", r.err)
+	}
+	if r := call(t, "status", "-c", file, "--to", "qa@only.example").want(t, 0); !strings.Contains(r.out, "another-1") {
+		t.Errorf("status of the dead letter's own address: %s%s", r.out, r.err)
+	}
+}
+
 // TestStatusOfANumber: two messages have an id of 26 digits, which looks like one with a time
 // but has none.
 func TestStatusOfANumber(t *testing.T) {

@@ -79,6 +79,8 @@ type finder struct {
 	// outcomes are those of the messages, and the dead letters whose outcome is not kept.
 	outcomes []messages.Outcome
 	waiting  []waiting.Message
+	// others are the places of the dead letters to others with the same mask.
+	others map[archive.Stored]bool
 	// closed counts what could not be opened here, and so may be to the address.
 	closed closed
 	// gone are the messages that do not wait any more although a worker had to continue with
@@ -110,11 +112,11 @@ func (f *finder) empty() bool { return len(f.outcomes) == 0 && len(f.waiting) ==
 // find looks into the dead letters, the outcomes, and last into the stream, which some may
 // not read.
 func (f *finder) find(ctx context.Context) error {
-	others, err := f.findLetters(ctx)
-	if err != nil {
+	var err error
+	if f.others, err = f.findLetters(ctx); err != nil {
 		return err
 	}
-	if err := f.findOutcomes(ctx, others); err != nil {
+	if err := f.findOutcomes(ctx, f.others); err != nil {
 		return err
 	}
 	if f.blind = f.findWaiting(ctx); f.blind == nil {
@@ -273,7 +275,7 @@ func (f *finder) account(ctx context.Context) (*account, error) {
 		if f.decided(o.To, o.Key) {
 			t.note(o.Sequence, o.StoredAt)
 		}
-		if !o.StoredAt.Before(f.query.since) && o.Sequence <= info.State.LastSeq && asked.Takes(&o) {
+		if !o.StoredAt.Before(f.query.since) && o.Sequence <= info.State.LastSeq && asked.Takes(&o) && !f.others[placeOf(&o)] {
 			f.outcomes = append(f.outcomes, o)
 		}
 		return nil

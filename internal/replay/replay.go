@@ -78,7 +78,7 @@ const (
 	NoSubject Decision = "subject not kept"
 	// Blocked: the stream has seen its Nats-Msg-Id on another message.
 	Blocked Decision = "its id is taken"
-	// TooBig: sealed, it is larger than the stream allows.
+	// TooBig: sealed, it is larger than the stream allows, so it was not kept or can't be sent.
 	TooBig Decision = "too big"
 	// NobodyListens: no auth service answered the request for a new code.
 	NobodyListens Decision = "nobody listens"
@@ -230,6 +230,8 @@ func (r *run) decide(l archive.Letter) Decision {
 			return NotKept
 		}
 		return Expired
+	case l.Dropped == messages.DroppedTooBig:
+		return TooBig
 	case len(l.Body) == 0:
 		return NotKept
 	}

@@ -172,7 +172,7 @@ func inDoubtFor(e *ledger.Entry) string {
 	if e.DoubtGrace > e.DoubtFor {
 		return "the provider is asked"
 	}
-	return "onDoubt decides when it is taken up again"
+	return "when it is taken up again, the provider is asked once more, or onDoubt decides"
 }
 
 func times(n int) string {

@@ -68,7 +68,7 @@ func TestWhy(t *testing.T) {
 		"its worker stopped pulling": {consumer: taken, entry: &ledger.Entry{State: ledger.Released, Why: ledger.WhyNotBegun}, why: WhyPutBack, detail: "its worker stopped pulling", attempts: "0"},
 		"an older worker":            {consumer: taken, entry: &ledger.Entry{State: ledger.Released}, why: WhyPutBack, detail: "did not say why", attempts: "0"},
 		"in doubt, asked":            {consumer: taken, entry: &ledger.Entry{State: ledger.InDoubt, Suspects: []string{"a"}, DoubtGrace: time.Minute, History: failed("unknown", "")}, why: WhyDoubt, detail: "a may have sent it; the provider is asked", attempts: "2", connectors: "a"},
-		"in doubt, not asked":        {consumer: taken, entry: &ledger.Entry{State: ledger.InDoubt}, why: WhyDoubt, detail: "a connector may have sent it; onDoubt decides", attempts: "0"},
+		"in doubt, not asked":        {consumer: taken, entry: &ledger.Entry{State: ledger.InDoubt}, why: WhyDoubt, detail: "a connector may have sent it; when it is taken up again, the provider is asked once more, or onDoubt decides", attempts: "0"},
 		"its worker is lost":         {consumer: taken, entry: &ledger.Entry{State: ledger.LostWorker, Doubts: 1}, why: WhyDoubt, detail: "its worker was never heard of again (once)", attempts: "0"},
 		"it panicked":                {consumer: taken, entry: &ledger.Entry{State: ledger.Panicked, Doubts: 2}, why: WhyDoubt, detail: "codeferry failed while it worked on it (2 times)", attempts: "0"},
 		"sent":                       {consumer: taken, entry: &ledger.Entry{State: ledger.Sent}, why: WhySettled, detail: "a worker is done with it", attempts: "0"},
