@@ -228,6 +228,10 @@ func TestStatusOfAnothersDeadLetter(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
+	// The stream has stored the message.
+	if _, err := js.Publish(t.Context(), letter.Subject, []byte(`{"id":"another-1","to":"qa@only.example","type":"SignIn","payload":{"code":"123456"}}`)); err != nil {
+		t.Fatal(err)
+	}
 	file := write(t, "codeferry.yaml", strings.NewReplacer("NATS", nats, "SANDBOX", "http://127.0.0.1:1").Replace(watchingConfig)+"sealing: {keys: [\"${file:"+key+"}\"]}\n")
 	if r := call(t, "status", "-c", file, "--to", "qb@only.example").want(t, exitFailed); !strings.Contains(r.err, "no such message was published") {
 		t.Errorf("status of an address that nobody wrote to: %s", r.err)
