@@ -29,14 +29,13 @@ func (p *Puller) readLeader(msg *nats.Msg) error {
 	switch {
 	case errors.Is(err, ErrConsumerGone):
 		return err
-	case err != nil:
-		return nil //nolint:nilerr // nobody leads it yet, so the Puller asks again
+	case err != nil: // see below
 	case !c.created.Equal(p.o.Created):
 		return ErrConsumerGone // another consumer has its name
 	case c.leader != p.o.Leader:
 		return ErrRenew
 	}
-	return nil // the leader is busy
+	return nil //nolint:nilerr // the leader is busy, or nobody leads it yet and the Puller asks again
 }
 
 // consumer is what the server says about the consumer.

@@ -75,8 +75,9 @@ type Puller struct {
 	sub      *nats.Subscription
 	incoming chan *nats.Msg
 	statuses chan nats.Status
-	// inbox is the prefix of the answers' subjects. subject is that of requests.
-	inbox, subject string
+	// inbox is the prefix of the answers' subjects, and leaderAnswer the subject of the answer
+	// about the leader. subject is that of requests.
+	inbox, leaderAnswer, subject string
 	// scratch is a buffer for the text of requests.
 	scratch []byte
 
@@ -132,7 +133,7 @@ func New(o Options) (*Puller, error) {
 func newPuller(o Options, c conn, inbox string) *Puller {
 	now := time.Now()
 	p := &Puller{
-		o: o, conn: c, inbox: inbox, subject: o.APIPrefix + "CONSUMER.MSG.NEXT." + o.Stream + "." + o.Consumer,
+		o: o, conn: c, inbox: inbox, leaderAnswer: inbox + forLeader, subject: o.APIPrefix + "CONSUMER.MSG.NEXT." + o.Stream + "." + o.Consumer,
 		incoming: make(chan *nats.Msg, 4*o.Slots+64), // more than is ever asked for, and room for status messages
 		since:    now, active: now, heard: now,
 		beat: time.NewTicker(beat), gather: time.NewTimer(time.Hour),
@@ -200,7 +201,7 @@ func (p *Puller) received(msg *nats.Msg) (*Message, error) {
 	if stalled {
 		return nil, ErrStalled
 	}
-	if msg.Reply == "" && msg.Subject == p.inbox+forLeader {
+	if msg.Subject == p.leaderAnswer {
 		return nil, p.readLeader(msg) // the silence goes on
 	}
 	late := p.late(at)
