@@ -84,8 +84,9 @@ letter when the stream has stored the message. It leaves a dead letter if its
 code has expired, was superseded, was delivered meanwhile or may have been sent.
 It prints the id of each dead letter and its result, then the counts. It names each
 id that has no dead letter.
-If you interrupt it and start it again, it continues. The exit status is 0 only
-if it replayed or reissued every message, now or before. With --dry-run it is 0.` + serverHelp
+If you interrupt it and start it again, it continues with the rest. The exit
+status is 0 only if it replayed or reissued every message, and each id that you
+named has a dead letter. With --dry-run it is 0.` + serverHelp
 }
 
 // Run replays what was chosen.

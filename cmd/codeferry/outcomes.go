@@ -60,7 +60,7 @@ func (c *outcomesCmd) Run(ctx context.Context, s streams) error {
 
 func (c *outcomesCmd) show(ctx context.Context, s streams, js jetstream.JetStream, want archive.OutcomeFilter) error {
 	if c.To != "" {
-		_, _ = fmt.Fprintf(s.err, "Outcomes hold masked addresses: other recipients can have the same mask, %s.\n", messages.Mask(c.To))
+		_, _ = fmt.Fprintln(s.err, "Outcomes hold masked addresses: other recipients can have the same mask.")
 	}
 	p := newOutcomePrinter(s, c.JSON, int(c.Limit))
 	if c.Follow {

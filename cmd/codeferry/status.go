@@ -72,7 +72,7 @@ func (c *statusCmd) Run(ctx context.Context, s streams) error {
 			_, _ = fmt.Fprintln(s.err, goneText(&f.gone[i]))
 		}
 		if q.to != "" && len(f.outcomes) > 0 {
-			_, _ = fmt.Fprintf(s.err, "Outcomes hold masked addresses: other recipients can have the same mask, %s.\n", messages.Mask(q.to))
+			_, _ = fmt.Fprintln(s.err, "Outcomes hold masked addresses: other recipients can have the same mask.")
 		}
 		return c.print(s, f.outcomes, f.waiting, time.Now())
 	})
