@@ -29,7 +29,10 @@ type pool struct {
 	consumer  *consumerGuard
 	// broken is true if the last pull failed; only the pulling goroutine uses it. A server
 	// may have restarted then, so mayHaveForgotten is called before the next pull.
-	broken           bool
+	broken bool
+	// opened is when the last pull had found the consumer; zero if it has not. Only the pulling
+	// goroutine uses it.
+	opened           time.Time
 	troubles         pullTroubles
 	mayHaveForgotten func()
 

@@ -34,6 +34,7 @@ func (p *pool) pull(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	p.opened = time.Now()
 	if p.broken {
 		p.broken = false
 		p.mayHaveForgotten()

@@ -27,7 +27,7 @@ func (p *pool) keepPulling(ctx context.Context) {
 			p.waitForKeeper(ctx)
 			continue
 		}
-		began := time.Now()
+		p.opened = time.Time{}
 		err := p.pull(ctx)
 		switch {
 		case ctx.Err() != nil:
@@ -45,7 +45,7 @@ func (p *pool) keepPulling(ctx context.Context) {
 			p.waitForConnection(ctx)
 			continue
 		}
-		if time.Since(began) > 10*time.Second {
+		if !p.opened.IsZero() && time.Since(p.opened) > 10*time.Second {
 			pauses.Reset()
 			p.troubles.forget()
 		}

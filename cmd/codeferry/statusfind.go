@@ -135,9 +135,11 @@ func (f *finder) findLetters(ctx context.Context) (others map[archive.Stored]boo
 	others = make(map[archive.Stored]bool)
 	want := f.query.letters()
 	if f.query.to != "" {
-		if want.Sealed, err = f.sealedTo(f.query.to, func() { f.closed.letters++ }); err != nil {
+		sealed, err := f.sealedTo(f.query.to, func() { f.closed.letters++ })
+		if err != nil {
 			return nil, err
 		}
+		want.Sealed = func(l *archive.Letter) bool { return !l.StoredAt.Before(f.query.since) && sealed(l) }
 	}
 	return others, archive.DeadLetters(ctx, f.js, want, func(l archive.Letter) error {
 		place := archive.Stored{At: l.StoredAt.UTC(), Sequence: l.Sequence}
@@ -232,7 +234,11 @@ func (f *finder) findWaiting(ctx context.Context) error {
 func (f *finder) nothing(ctx context.Context) error {
 	name := f.query.name()
 	if f.blind != nil {
-		return fmt.Errorf("nothing is known of %s: there is no outcome and no dead letter of it, and it is not known whether it waits: %w", name, f.blind)
+		sealed, other := "", ""
+		if text := f.closed.text(); text != "" {
+			sealed, other = text+" cannot be opened here, and may be it: name a configuration that has the sealing key by -c; ", "other "
+		}
+		return fmt.Errorf("nothing is known of %s: %sthere is no outcome and no %sdead letter of it, and it is not known whether it waits: %w", name, sealed, other, f.blind)
 	}
 	t, err := f.account(ctx)
 	if err != nil {

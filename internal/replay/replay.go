@@ -12,6 +12,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"regexp"
 	"strconv"
 	"sync"
 	"time"
@@ -190,12 +191,21 @@ func (r *run) letter(ctx, work context.Context, l archive.Letter) error {
 		d, err = r.do(work, l, d)
 	}
 	if refused, ok := errors.AsType[*wire.ReissueRefusedError](err); ok {
-		d, reason, err = Refused, redact.New(redact.Values{}).Line(refused.Reason), nil
+		d, reason, err = Refused, withoutCodes(refused.Reason), nil
 	}
 	if d != "" {
 		r.count(l, d, reason)
 	}
 	return err
+}
+
+// code is what a code of digits looks like.
+var code = regexp.MustCompile(`\b\d{4,10}\b`)
+
+// withoutCodes returns a service's sentence as one line without addresses, and without what may be
+// a code: it should hold neither (docs/wire.md).
+func withoutCodes(reason string) string {
+	return code.ReplaceAllString(redact.New(redact.Values{}).Line(reason), redact.Marker)
 }
 
 // decide decides about a dead letter from what is known here.
@@ -226,6 +236,8 @@ func (r *run) decide(l archive.Letter) Decision {
 		switch {
 		case r.opts.Reissue:
 			return Reissued
+		case r.opts.Extend > 0 && l.Dropped == messages.DroppedTooBig:
+			return TooBig
 		case r.opts.Extend > 0:
 			return NotKept
 		}

@@ -215,6 +215,11 @@ func TestRefusals(t *testing.T) {
 		{name: "in doubt", edit: func(d *messages.DeadLetter) { d.Reason = messages.ReasonDoubt }, want: replay.InDoubt},
 		{name: "poison", edit: func(d *messages.DeadLetter) { d.Reason = messages.ReasonPoison }, want: replay.InDoubt},
 		{name: "in doubt, on purpose", edit: func(d *messages.DeadLetter) { d.Reason = messages.ReasonDoubt }, opts: replay.Options{Doubt: true}, want: replay.Replayed},
+		{name: "too big to be kept", edit: func(d *messages.DeadLetter) { d.Message, d.Dropped = nil, messages.DroppedTooBig }, want: replay.TooBig},
+		{name: "too big to be kept, and expired", edit: func(d *messages.DeadLetter) {
+			d.Message, d.Dropped = nil, messages.DroppedTooBig
+			*d.ExpiresAt = time.Now().Add(-time.Second)
+		}, opts: replay.Options{Extend: time.Minute}, want: replay.TooBig},
 		{name: "a newer code waits", also: func(r *rig) {
 			if _, err := r.js.Publish(r.t.Context(), "codeferry.send.default.sms.SignIn.k", []byte(`{"id":"newer"}`)); err != nil {
 				r.t.Fatal(err)
@@ -310,7 +315,7 @@ func TestReissue(t *testing.T) {
 	defer func() { _ = sub.Unsubscribe() }()
 	var reason string
 	r.reports(replay.Options{Reissue: true, Each: func(_ archive.Letter, _ replay.Decision, s string) { reason = s }}, replay.Report{replay.Refused: 1}, 1)
-	check.Equal(t, "the service's reason", reason, "not today, [hidden]")
+	check.Equal(t, "the service's reason", reason, "[hidden] is still good for this user")
 	<-asked
 	r.reports(replay.Options{Reissue: true}, replay.Report{replay.Reissued: 1}, 0)
 	q := <-asked

@@ -18,7 +18,7 @@ func (p *Puller) readInfo(msg *nats.Msg) error {
 	if !c.created.Equal(p.o.Created) {
 		return ErrConsumerGone // another consumer has its name
 	}
-	p.looking, p.since = false, p.active
+	p.looking, p.since, p.o.Leader = false, p.active, c.leader
 	return nil
 }
 
@@ -28,7 +28,7 @@ func (p *Puller) readLeader(msg *nats.Msg) error {
 	c, err := readConsumer(msg)
 	switch {
 	case errors.Is(err, ErrConsumerGone):
-		return err
+		return ErrRenew // a leader that ends says the same, so the caller has to look again
 	case err != nil: // see below
 	case !c.created.Equal(p.o.Created):
 		return ErrConsumerGone // another consumer has its name

@@ -1,6 +1,7 @@
 package jetpull
 
 import (
+	"context"
 	"errors"
 	"strings"
 	"testing"
@@ -69,7 +70,7 @@ func TestSilenceOfALeader(t *testing.T) {
 		"nobody":                      {"n1", nil, ErrRenew, silent + beat, 6},
 		"nobody, and another says so": {"n1", word(testInbox+forLeader, "503"), ErrRenew, silent + beat, 6},
 		"it can't be answered":        {"n1", about(`{"error":{"code":503,"description":"no leader"}}`), ErrRenew, silent + beat, 6},
-		"the consumer is gone":        {"n1", about(`{"error":{"code":404,"description":"consumer not found"}}`), ErrConsumerGone, askLeaderAfter + beat, 1},
+		"the consumer is gone":        {"n1", about(`{"error":{"code":404,"description":"consumer not found"}}`), ErrRenew, askLeaderAfter + beat, 1},
 		"another consumer":            {"n1", about(`{"created":"1970-01-01T00:01:41Z","cluster":{"leader":"n1"}}`), ErrConsumerGone, askLeaderAfter + beat, 1},
 		"a consumer without replicas": {"", nil, ErrRenew, silent + beat, 0},
 	} {
@@ -99,4 +100,35 @@ func TestSilenceOfALeader(t *testing.T) {
 // about is the answer to the question who leads the consumer.
 func about(data string) *nats.Msg {
 	return &nats.Msg{Subject: testInbox + forLeader, Data: []byte(data)}
+}
+
+// TestAnswersToTheLook: a server that knows no leader can answer beside the leader, and an earlier
+// question can be answered late. What is asked for stays so.
+func TestAnswersToTheLook(t *testing.T) {
+	t.Parallel()
+	look := func(data string) *nats.Msg { return &nats.Msg{Subject: testInbox + forConsumer, Data: []byte(data)} }
+	const first = `{"created":"1970-01-01T00:01:40Z","cluster":{"leader":"n2"}}`
+	for name, tt := range map[string]struct {
+		second *nats.Msg
+		err    error
+	}{
+		"the same again":   {look(first), context.DeadlineExceeded},
+		"no leader":        {look(`{"error":{"code":503,"description":"JetStream system temporarily unavailable"}}`), context.DeadlineExceeded},
+		"nobody":           {word(testInbox+forConsumer, "503"), context.DeadlineExceeded},
+		"another leader":   {look(`{"created":"1970-01-01T00:01:40Z","cluster":{"leader":"n3"}}`), ErrRenew},
+		"another consumer": {look(`{"created":"1970-01-01T00:01:41Z","cluster":{"leader":"n2"}}`), ErrConsumerGone},
+	} {
+		inBubble(t, func(b *bench) {
+			b.o.Leader, b.looking = "n1", true // n2 leads it by now
+			b.incoming <- look(first)
+			b.incoming <- tt.second
+			_, err := b.pull(500*time.Millisecond, 16)
+			if !errors.Is(err, tt.err) {
+				b.Errorf("%s: Next ended with %v, want %v", name, err, tt.err)
+			}
+			if want := map[bool]int{true: 16}[tt.err != ErrConsumerGone]; b.Asked() != want { //nolint:errorlint // as it stands in the table
+				b.Errorf("%s: %d messages are asked for, want %d", name, b.Asked(), want)
+			}
+		})
+	}
 }

@@ -260,6 +260,9 @@ func (p *Puller) late(now time.Time) time.Duration {
 // consumer.
 func (p *Puller) take(msg *nats.Msg, at time.Time) (*Message, error) {
 	if msg.Reply == "" && msg.Subject == p.inbox+forConsumer {
+		if !p.looking { // the answer of another server, or to an earlier question
+			return nil, p.readLeader(msg)
+		}
 		return nil, p.readInfo(msg)
 	}
 	if isStatus(msg) {
