@@ -3,17 +3,36 @@ package scale
 import (
 	"testing"
 	"time"
+
+	"github.com/codeferry/codeferry/internal/check"
+	"github.com/codeferry/codeferry/messages"
+	"github.com/codeferry/codeferry/messages/wire"
 )
 
 // TestSmallFleet has the parts of the measurements on a small scale: nothing is lost, and
-// nothing is sent twice.
+// nothing is sent twice. There are more workers than the consumer holds pull requests for, as
+// with more than 512 workers by the default.
 func TestSmallFleet(t *testing.T) {
 	t.Parallel()
-	f := newFleet(t, startCluster(t, 0), settings{apps: 40, accounts: 10, worker: "concurrency: 4"})
+	c := startCluster(t, 0)
+	if err := c.js.DeleteConsumer(t.Context(), wire.StreamName, "sms"); err != nil {
+		t.Fatal(err)
+	}
+	few := wire.ConsumerConfig(messages.SMS, streams)
+	few.MaxWaiting = 5
+	if _, err := c.js.CreateConsumer(t.Context(), wire.StreamName, few); err != nil {
+		t.Fatal(err)
+	}
+	f := newFleet(t, c, settings{apps: 40, accounts: 10, worker: "concurrency: 4"})
 	f.grow(12)
 	first, _ := f.publish(400, 0)
 	f.drained()
 	f.kept(first)
+	info, err := c.consumer(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	check.Equal(t, "max_waiting in the end", info.Config.MaxWaiting, few.MaxWaiting)
 }
 
 // TestWorkers measures fleets of different sizes, idle and loaded.

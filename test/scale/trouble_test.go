@@ -13,28 +13,36 @@ import (
 // no rateLimit, and with one that is divided by the number of workers.
 func TestThrottled(t *testing.T) {
 	needsLong(t)
-	const limit, n = 100, 2000
 	c := startCluster(t, 0)
-	for _, workers := range []int{1, 10, 100} {
-		for _, rateLimit := range []string{"", fmt.Sprintf("rateLimit: %g, ", 0.9*limit/float64(workers))} {
-			f := newFleet(t, c, settings{apps: 100, accounts: 1, connector: rateLimit, worker: "patience: 1h", alone: true})
-			before := f.dead()
-			f.accounts[0].limit(limit)
-			first, _ := f.publish(n, 0)
-			began := time.Now()
-			f.grow(workers)
-			f.drained()
-			took := time.Since(began)
-			requests, refused := f.accounts[0].counts()
-			sent, _ := f.count(first)
-			t.Logf("%d workers, %q: %d codes sent in %v by an account that takes %d a second; %d requests, %d throttled; %d dead letters",
-				workers, rateLimit, sent, took.Round(time.Second/10), limit, requests, refused, f.dead()-before)
-			if dead := int(f.dead() - before); sent+dead != n || f.twice > 0 {
-				t.Errorf("%d of %d sent, %d dead, %d twice", sent, n, dead, f.twice)
+	for _, limit := range []int{100, 20} {
+		for _, workers := range []int{1, 10, 100} {
+			for _, rateLimit := range []string{"", fmt.Sprintf("rateLimit: %g, ", 0.9*float64(limit)/float64(workers))} {
+				throttled(t, c, limit, workers, rateLimit)
 			}
-			f.stop()
 		}
 	}
+}
+
+func throttled(t *testing.T, c *cluster, limit, workers int, rateLimit string) {
+	t.Helper()
+	n := 20 * limit
+	f := newFleet(t, c, settings{apps: 100, accounts: 1, connector: rateLimit, worker: "patience: 1h", alone: true})
+	before := f.dead()
+	f.accounts[0].limit(limit)
+	first, _ := f.publish(n, 0)
+	began := time.Now()
+	f.grow(workers)
+	f.drained()
+	took := time.Since(began)
+	requests, refused := f.accounts[0].counts()
+	sent, _ := f.count(first)
+	dead := int(f.dead() - before)
+	t.Logf("%d workers, %q: %d codes sent in %v by an account that takes %d a second; %d requests, %d throttled; %d dead letters",
+		workers, rateLimit, sent, took.Round(time.Second/10), limit, requests, refused, dead)
+	if sent+dead != n || f.twice > 0 {
+		t.Errorf("%d of %d sent, %d dead, %d twice", sent, n, dead, f.twice)
+	}
+	f.stop()
 }
 
 // TestDeadAccount measures how many requests one of ten accounts gets while it is in trouble.
