@@ -60,12 +60,15 @@ func TestAskPassesWhatIsNotInDoubt(t *testing.T) {
 func TestQuestionsLeaveSlotsToOthers(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		release := make(chan struct{})
-		provider := &fakeAsker{ask: func(*sender.Message, time.Time) (bool, error) {
-			<-release
-			return true, nil
-		}}
-		s := asking(new(trace), connect("a", provider))
-		s.bulkhead = newBulkhead(8, 2, 1)
+		shared := newBulkhead(8, 2, 1)
+		hanging := func() askStage {
+			s := asking(new(trace), connect("a", &fakeAsker{ask: func(*sender.Message, time.Time) (bool, error) {
+				<-release
+				return true, nil
+			}}))
+			s.bulkhead = shared
+			return s
+		}
 		doubtful := func() *delivery {
 			d := fresh(t).routed("a")
 			d.inDoubt, d.suspects, d.doubtFor = true, []string{"a"}, 4*time.Second
@@ -73,7 +76,7 @@ func TestQuestionsLeaveSlotsToOthers(t *testing.T) {
 		}
 		var asked sync.WaitGroup
 		for range 6 {
-			asked.Go(func() { s.handle(t.Context(), doubtful()) })
+			asked.Go(func() { hanging().handle(t.Context(), doubtful()) })
 		}
 		synctest.Wait()
 		<-time.After(time.Second) // they took their slots a while ago
@@ -83,17 +86,17 @@ func TestQuestionsLeaveSlotsToOthers(t *testing.T) {
 		} {
 			d := doubtful()
 			edit(d)
-			v, ok := s.handle(t.Context(), d)
+			v, ok := hanging().handle(t.Context(), d)
 			check.True(t, name+": the stage decides", ok, v)
 			check.Equal(t, name+": action", v.action, actAskAgain)
 			check.Equal(t, name+": delay", v.delay, 4*time.Second)
 		}
-		leave, ok := s.bulkhead.enter(t.Context(), "default", "b")
-		check.True(t, "another connector has a slot", ok, s.bulkhead.total)
+		leave, ok := shared.enter(t.Context(), "default", "b")
+		check.True(t, "another connector has a slot", ok, shared.total)
 		leave()
 		close(release)
 		asked.Wait()
-		check.Equal(t, "places that are taken in the end", s.bulkhead.total, 0)
+		check.Equal(t, "places that are taken in the end", shared.total, 0)
 	})
 }
 
