@@ -2,7 +2,7 @@
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help dev deps npm test program clients manifests race lint fuzz mutate faults bench notices release package
+.PHONY: help dev deps npm test program clients manifests race lint fuzz mutate faults scale bench notices release package
 
 # The tools have fixed versions. Update them by hand: dependabot does not read this file.
 LINT_VERSION := v2.15.0
@@ -113,6 +113,9 @@ mutate: ## break the delivery core in a thousand ways; a fast test must notice e
 
 faults: ## kill processes and break the provider, the long plans; ARGS='-faults.seed 7' repeats one
 	go test -count=1 -timeout 40m -v ./test/faults -faults.long $(ARGS)
+
+scale: ## measure fleets of up to 100 workers with 1000 apps (about 30 minutes); ARGS='-run TestThrottled' for one part
+	go test -count=1 -timeout 90m -v ./test/scale -scale.long $(ARGS)
 
 bench: ## run the benchmarks; BENCH_TIME=200x for a brief look
 	go test -run '^$$' -bench . -benchtime $(BENCH_TIME) -benchmem $(PKG)

@@ -391,6 +391,26 @@ func TestAnchorsAndMerges(t *testing.T) {
 		"codeferry.yaml:1:29: sets an anchor that is already set; give it another name")
 }
 
+// TestManyApps: a thousand apps fit, of which each has connectors of its own.
+func TestManyApps(t *testing.T) {
+	var b strings.Builder
+	b.WriteString("connectors:\n")
+	for i := range 1000 {
+		fmt.Fprintf(&b, "  sms-%d: {type: aliyun-sms, accessKeyId: x, accessKeySecret: y, signName: Example, templates: [", i)
+		for _, usage := range []string{"SignIn", "Register", "ForgotPassword", "Generic"} {
+			fmt.Fprintf(&b, "{usageType: %s, templateCode: SMS_1}, ", usage)
+		}
+		b.WriteString("]}\n")
+	}
+	b.WriteString("apps:\n")
+	for i := range 1000 {
+		fmt.Fprintf(&b, "  app-%d: {sms: [sms-%d, sms-%d], codeTTL: 5m}\n", i, i, (i+1)%1000)
+	}
+	c := mustParse(t, b.String(), nil)
+	check.Equal(t, "apps", len(c.Apps), 1000)
+	check.Equal(t, "connectors", len(c.Connectors), 1000)
+}
+
 // TestTooLarge: Parse refuses a file that would need much time or memory, in one line.
 func TestTooLarge(t *testing.T) {
 	repeat := strings.Repeat
@@ -407,8 +427,8 @@ func TestTooLarge(t *testing.T) {
 	}
 	for name, tt := range map[string]struct{ text, want string }{
 		"flow lists":       {repeat("[", 10_000), "is nested too deeply"},
-		"flow maps":        {repeat("{a: ", 20_000), "is too large"},
-		"many fields":      {repeat("a: b\n", 20_000), "is too large"},
+		"flow maps":        {repeat("{a: ", 20_000), "is nested too deeply"},
+		"many fields":      {repeat("a: b\n", 100_000), "is too large for a configuration, which has at most 250000 words and signs"},
 		"aliases":          {laughs.String(), "makes the file too large, because of its aliases"},
 		"merges":           {merges.String(), "has a field here"},
 		"self in a list":   {"apps: &a {default: {sms: [*a]}}", "apps.default.sms[0].default is not a field here"},

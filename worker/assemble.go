@@ -47,6 +47,7 @@ func (w *Worker) newPool(c messages.Channel, s shared) *pool {
 		channel: c, publisher: s.outcomes, doubts: doubtOutcomes{publish: w.publishOnce}, now: o.Now, log: log,
 		messages: m.messages, seconds: m.deliverySeconds.WithLabelValues(string(c)), lost: m.outcomesLost, stored: s.keeper.outcomesStored,
 	}).report
+	places := newBulkhead(slots, len(routed), apps)
 	open := openStage{channel: c, apps: o.Config.Apps, seals: seals}
 
 	stages := []stage{
@@ -54,12 +55,12 @@ func (w *Worker) newPool(c messages.Channel, s shared) *pool {
 		doubtStage{ledger: s.ledger, claims: s.claims, suspects: guard, now: o.Now, lostWorkers: m.doubts.WithLabelValues(string(c)), failed: s.keeper.ledgerFailed, untried: newUntried()},
 		repeatedStage{sentBefore: s.sent.sentBefore},
 		validateStage{},
-		askStage{routes: ways, policy: rules, now: o.Now, report: report},
+		askStage{routes: ways, policy: rules, now: o.Now, bulkhead: places, report: report},
 		supersededStage{newest: latest},
 		expireStage{now: o.Now},
 		deferStage{now: o.Now, patience: o.Config.Worker.Patience, slots: slots, backlog: waiting, spread: rules.spread},
 		routeStage{routes: ways},
-		sendStage{bulkhead: newBulkhead(slots, len(routed), apps), newest: latest, mine: guard.mine, policy: rules, quota: newQuota(waiting, apps, time.Now), backlog: waiting, now: o.Now},
+		sendStage{bulkhead: places, newest: latest, mine: guard.mine, policy: rules, quota: newQuota(waiting, apps, time.Now), backlog: waiting, now: o.Now},
 	}
 	settler := &settler{
 		acks: s.acker, ledger: s.ledger, cleaner: s.cleaner, inFlight: inFlight, report: report,

@@ -33,7 +33,7 @@ func staged(r *settling, claims bool, all ...*connector) *pool {
 	}
 	ways := routes{channel: messages.SMS, connectors: named(all...)}
 	rules := policy{retry: retry, spread: steady}
-	latest := lastIs(7, nil)
+	latest, places := lastIs(7, nil), newBulkhead(2, 2, 1)
 	l := newLedger(r.bucket, "me")
 	return &pool{
 		channel: messages.SMS, log: zerolog.New(r.log), settler: r.settler, inFlight: r.inFlight,
@@ -45,12 +45,12 @@ func staged(r *settling, claims bool, all ...*connector) *pool {
 			doubtStage{ledger: l, claims: claims, suspects: someSuspects{}, now: time.Now, lostWorkers: new(counter), failed: r.troubles.ledgerFailed, untried: newUntried()},
 			repeatedStage{sentBefore: neverSent},
 			validateStage{},
-			askStage{routes: ways, policy: rules, now: time.Now, report: r.settler.report},
+			askStage{routes: ways, policy: rules, now: time.Now, bulkhead: places, report: r.settler.report},
 			supersededStage{newest: latest},
 			expireStage{now: time.Now},
 			deferStage{now: time.Now, patience: time.Hour, slots: 2, backlog: new(backlog), spread: steady},
 			routeStage{routes: ways},
-			sendStage{bulkhead: newBulkhead(2, 2, 1), newest: latest, policy: rules, quota: newQuota(new(backlog), 1, time.Now), backlog: new(backlog), mine: r.mine, now: time.Now},
+			sendStage{bulkhead: places, newest: latest, policy: rules, quota: newQuota(new(backlog), 1, time.Now), backlog: new(backlog), mine: r.mine, now: time.Now},
 		},
 	}
 }

@@ -22,13 +22,16 @@ type quota struct {
 	now     func() time.Time
 
 	mu sync.Mutex
-	// waiting counts, for each app, the messages that this worker has put back, by the
-	// second at which they come again.
-	waiting map[string]map[int64]int
+	// waiting counts, for each app, the messages that this worker has put back; all counts
+	// those of all apps.
+	waiting map[string]int
+	all     int
+	// due has the same messages by the second at which they come again.
+	due map[int64]map[string]int
 }
 
 func newQuota(b *backlog, apps int, now func() time.Time) *quota {
-	return &quota{backlog: b, apps: apps, now: now, waiting: make(map[string]map[int64]int)}
+	return &quota{backlog: b, apps: apps, now: now, waiting: make(map[string]int), due: make(map[int64]map[string]int)}
 }
 
 // review returns the verdict, or a dead letter instead of another wait.
@@ -46,28 +49,35 @@ func (q *quota) review(d *delivery, v verdict) verdict {
 			"no connector takes it, and %d messages of app %s wait for another attempt already: more of them would keep the other apps' codes from being handed out (MaxAckPending %d)",
 			mine, d.subject.App, limit)).because(v.err)
 	}
-	at := now.Add(v.delay).Unix()
-	if q.waiting[d.subject.App] == nil {
-		q.waiting[d.subject.App] = make(map[int64]int)
-	}
-	q.waiting[d.subject.App][at]++
+	q.add(d.subject.App, now.Add(v.delay), 1)
 	return v
 }
 
-// count returns how many messages of the app, and of all apps, wait to come again.
+// add counts n messages of an app that come again at a time.
+func (q *quota) add(app string, at time.Time, n int) {
+	second := at.Unix()
+	if q.due[second] == nil {
+		q.due[second] = make(map[string]int)
+	}
+	q.due[second][app] += n
+	q.waiting[app] += n
+	q.all += n
+}
+
+// count returns how many messages of the app, and of all apps, wait to come again. Its cost
+// does not depend on how many apps there are: it is called for each message that is put back.
 func (q *quota) count(app string, now time.Time) (mine, all int) {
-	for name, seconds := range q.waiting {
-		for at, n := range seconds {
-			switch {
-			case at < now.Unix():
-				delete(seconds, at)
-			case name == app:
-				mine += n
-				all += n
-			default:
-				all += n
+	for second, apps := range q.due {
+		if second >= now.Unix() {
+			continue
+		}
+		delete(q.due, second)
+		for name, n := range apps {
+			q.all -= n
+			if q.waiting[name] -= n; q.waiting[name] == 0 {
+				delete(q.waiting, name)
 			}
 		}
 	}
-	return mine, all
+	return q.waiting[app], q.all
 }

@@ -45,7 +45,7 @@ func TestQuota(t *testing.T) {
 			b.pending.Store(c.pending)
 			q := newQuota(b, c.apps, atNoon)
 			for app, n := range c.waiting {
-				q.waiting[app] = map[int64]int{noon.Add(in).Unix(): n}
+				q.add(app, noon.Add(in), n)
 			}
 			d := fresh(t)
 			d.subject.App = c.app
@@ -86,7 +86,7 @@ func TestQuotaLeavesADoubt(t *testing.T) {
 			b.limit.Store(10)
 			b.pending.Store(10)
 			q := newQuota(b, 2, atNoon)
-			q.waiting["default"] = map[int64]int{noon.Add(time.Minute).Unix(): 9}
+			q.add("default", noon.Add(time.Minute), 9)
 			d := fresh(t)
 			edit(d)
 			v := q.review(d, verdict{action: action, delay: time.Second})
@@ -116,5 +116,23 @@ func TestQuotaCountsWhatWaits(t *testing.T) {
 		check.Equal(t, "of app x, after "+c.after.String(), mine, c.mine)
 		check.Equal(t, "of all apps, after "+c.after.String(), all, c.all)
 	}
-	check.Equal(t, "seconds that are kept of what has come again", len(q.waiting["x"])+len(q.waiting["y"]), 0)
+	check.Equal(t, "seconds and apps that are kept of what has come again", len(q.due)+len(q.waiting), 0)
+}
+
+// BenchmarkQuota puts back messages of so many apps, whose messages wait for up to a minute.
+func BenchmarkQuota(b *testing.B) {
+	for _, apps := range []int{2, 1000} {
+		b.Run(fmt.Sprintf("%d apps", apps), func(b *testing.B) {
+			q := newQuota(new(backlog), apps, atNoon)
+			for i := range apps {
+				for second := range 60 {
+					q.add(fmt.Sprintf("app-%d", i), noon.Add(time.Duration(second)*time.Second), 1)
+				}
+			}
+			d := &delivery{opened: opened{subject: messages.Subject{App: "app-1"}}}
+			for b.Loop() {
+				q.review(d, verdict{action: actRetry, delay: time.Second})
+			}
+		})
+	}
 }

@@ -18,6 +18,9 @@ type askStage struct {
 	routes routes
 	policy policy
 	now    func() time.Time
+	// bulkhead is that of the sends: a provider that hangs does not answer questions either,
+	// and they must not take the slots of the others.
+	bulkhead *bulkhead
 	// report reports a doubt, and returns once its outcome is stored: the outcomes must
 	// show a message that may arrive twice, even if this worker dies next.
 	report func(ctx context.Context, d *delivery, v verdict)
@@ -130,6 +133,11 @@ func (s askStage) ask(ctx context.Context, d *delivery, c *connector, asker send
 	if err != nil {
 		return 0, verdict{}, false // it can't have been sent
 	}
+	leave, entered := s.bulkhead.enter(ctx, d.subject.App, c.name)
+	if !entered {
+		return askAgainIn(d, c), verdict{}, false
+	}
+	defer leave()
 	m.ID = providerID(d.id, d.msg, d.firstPlace())
 	began := s.now()
 	receipt, found, err := asker.Ask(ctx, m, s.since(d))
@@ -143,11 +151,17 @@ func (s askStage) ask(ctx context.Context, d *delivery, c *connector, asker send
 	case err == nil && d.doubtFor >= d.doubtGrace:
 		return 0, verdict{}, false
 	}
-	askIn = max(askFirst(c.askGrace), d.doubtFor)
+	askIn = askAgainIn(d, c)
 	if err == nil {
 		askIn = min(askIn, d.doubtGrace-d.doubtFor)
 	}
-	return min(askIn, maxAskInterval), verdict{}, false
+	return askIn, verdict{}, false
+}
+
+// askAgainIn returns after how long a provider is asked again that did not know, or could not be
+// asked.
+func askAgainIn(d *delivery, c *connector) time.Duration {
+	return min(max(askFirst(c.askGrace), d.doubtFor), maxAskInterval)
 }
 
 // longestGrace returns how long the connectors are asked.

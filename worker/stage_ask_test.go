@@ -3,7 +3,9 @@ package worker
 import (
 	"context"
 	"errors"
+	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/codeferry/codeferry/config"
@@ -16,7 +18,7 @@ import (
 // asking returns the stage over connectors; it reports to a trace.
 func asking(tr *trace, all ...*connector) askStage {
 	return askStage{
-		routes: routes{channel: messages.SMS, connectors: named(all...)}, policy: policy{retry: retry, spread: steady}, now: atNoon,
+		routes: routes{channel: messages.SMS, connectors: named(all...)}, policy: policy{retry: retry, spread: steady}, now: atNoon, bulkhead: newBulkhead(8, 1, 1),
 		report: func(_ context.Context, _ *delivery, v verdict) {
 			s, _ := v.status()
 			tr.add("tell %s: %s", s, v.detail)
@@ -51,6 +53,51 @@ func TestAskPassesWhatIsNotInDoubt(t *testing.T) {
 	}
 	check.Equal(t, "asked", len(provider.asked), 0)
 	check.Equal(t, "told", tr.String(), "")
+}
+
+// TestQuestionsLeaveSlotsToOthers: questions that hang take no more slots than sends. A message
+// that could not be asked about stays in doubt, also after its code has expired.
+func TestQuestionsLeaveSlotsToOthers(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		release := make(chan struct{})
+		shared := newBulkhead(8, 2, 1)
+		hanging := func() askStage {
+			s := asking(new(trace), connect("a", &fakeAsker{ask: func(*sender.Message, time.Time) (bool, error) {
+				<-release
+				return true, nil
+			}}))
+			s.bulkhead = shared
+			return s
+		}
+		doubtful := func() *delivery {
+			d := fresh(t).routed("a")
+			d.inDoubt, d.suspects, d.doubtFor = true, []string{"a"}, 4*time.Second
+			return d
+		}
+		var asked sync.WaitGroup
+		for range 6 {
+			asked.Go(func() { hanging().handle(t.Context(), doubtful()) })
+		}
+		synctest.Wait()
+		<-time.After(time.Second) // they took their slots a while ago
+		for name, edit := range map[string]func(d *delivery){
+			"its code is valid":    func(*delivery) {},
+			"its code has expired": func(d *delivery) { d.expiresAt = noon.Add(-time.Second) },
+		} {
+			d := doubtful()
+			edit(d)
+			v, ok := hanging().handle(t.Context(), d)
+			check.True(t, name+": the stage decides", ok, v)
+			check.Equal(t, name+": action", v.action, actAskAgain)
+			check.Equal(t, name+": delay", v.delay, 4*time.Second)
+		}
+		leave, ok := shared.enter(t.Context(), "default", "b")
+		check.True(t, "another connector has a slot", ok, shared.total)
+		leave()
+		close(release)
+		asked.Wait()
+		check.Equal(t, "places that are taken in the end", shared.total, 0)
+	})
 }
 
 // TestAskOneSuspect: a message in doubt at one connector, whose grace is 8 s.

@@ -397,7 +397,7 @@ func TestSendIsReviewedByTheQuota(t *testing.T) {
 		full.limit.Store(2)
 		full.pending.Store(2)
 		s.quota = newQuota(full, 2, time.Now)
-		s.quota.waiting["default"] = map[int64]int{time.Now().Add(time.Minute).Unix(): 1}
+		s.quota.add("default", time.Now().Add(time.Minute), 1)
 		d.chain = []*connector{connect("a", failing(&sender.Error{Class: sender.Unavailable}))}
 		v, _ := s.handle(t.Context(), d)
 		check.Equal(t, "action", v.action, actDead)
