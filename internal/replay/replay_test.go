@@ -305,7 +305,7 @@ func TestReissue(t *testing.T) {
 		asked <- q
 		if refuse {
 			refuse = false
-			return errors.New("not today,\nann@example.com")
+			return errors.New("482913 is still good\nfor this user")
 		}
 		return nil
 	})
