@@ -61,7 +61,9 @@ type Mails struct {
 
 type mail struct {
 	// name is Message.Template.
-	name                string
+	name string
+	// usage is the type that it is for: Generic's is also used for types without their own.
+	usage               messages.Type
 	subject, html, text *template.Template
 }
 
@@ -91,7 +93,8 @@ func (t MailTemplate) parse(path string) (m mail, problems []Problem) {
 	case t.content() == "":
 		problems = append(problems, Problem{path + "content", "is required, unless contentFile is set"})
 	}
-	m.name = TemplateKey{t.UsageType.Canonical(), t.Locale}.String()
+	m.usage = t.UsageType.Canonical()
+	m.name = TemplateKey{m.usage, t.Locale}.String()
 	m.subject = template.Line(t.Subject)
 	if t.ContentType == TextPlain {
 		if t.Text != "" {
@@ -142,7 +145,7 @@ func (ms *Mails) Render(m *messages.SendCode) (*Message, error) {
 		}
 		text, missing, err := part.from.Render(m.Payload)
 		if err != nil {
-			return nil, renderError(m.Type, err)
+			return nil, renderError(t.shown(m.Type), err)
 		}
 		*part.to = text
 		if part.from != t.text || t.html == nil { // the text part has the same placeholders as the HTML
@@ -155,11 +158,19 @@ func (ms *Mails) Render(m *messages.SendCode) (*Message, error) {
 	return out, nil
 }
 
-func renderError(t messages.Type, err error) *Error {
-	if missing, ok := errors.AsType[*template.MissingError](err); ok {
-		return Invalid("template %s: %v", t, missing)
+// shown names the template in an error about a message of a type.
+func (m *mail) shown(t messages.Type) string {
+	if m.usage != t.Canonical() {
+		return fmt.Sprintf("template %s (there is none for %s)", m.name, t)
 	}
-	return Invalid("template %s can't be rendered: %v", t, err)
+	return "template " + m.name
+}
+
+func renderError(what string, err error) *Error {
+	if missing, ok := errors.AsType[*template.MissingError](err); ok {
+		return Invalid("%s: %v", what, missing)
+	}
+	return Invalid("%s can't be rendered: %v", what, err)
 }
 
 // MailWarnings reports probable mistakes in valid email templates: a mail without its

@@ -128,6 +128,12 @@ func TestMailsRenderNamesWhatIsMissing(t *testing.T) {
 			}
 		}
 	}
+	invitation := signIn(nil)
+	invitation.Type = messages.OrganizationInvitation
+	_, failed := parse(t, mails("{{code}}", "x")).Render(invitation)
+	if e, want := invalid(t, failed), "template Generic (there is none for OrganizationInvitation): the template uses {{code}} and the payload has no code"; e.Detail != want {
+		t.Errorf("without a template of its own: got %q, want %q", e.Detail, want)
+	}
 	_, err := parse(t, mails("x", `<a href="{{link}}">x</a>`)).Render(signIn(messages.Payload{"code": "7351902"}))
 	e := invalid(t, err)
 	if !strings.Contains(e.Detail, "{{link}}") {

@@ -175,6 +175,9 @@ func (c *deadReplayCmd) print(s streams, dry bool, r replay.Report, ids *sought)
 		maps.Copy(counts, r)
 		return printCounts(s, dry, counts, ids)
 	}
+	if r.Total() == 0 && len(ids.missing()) > 0 {
+		return nil // the error says that they have no dead letters
+	}
 	_, err := fmt.Fprintln(s.out, describe(dry, r))
 	return err
 }

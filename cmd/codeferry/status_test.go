@@ -118,6 +118,7 @@ func TestStatusSaysWhatItCannotSearch(t *testing.T) {
 		"only a sealed one":   {[]string{"--nats", nats, "--to", "+8613012345679"}, 0, true},
 		"another question":    {[]string{"--nats", nats, "--key", "u1"}, 1, false},
 		"after it was stored": {[]string{"--nats", nats, "--to", "+8613012345678", "--since", time.Now().Add(time.Hour).Format(time.RFC3339)}, 0, false},
+		"of another channel":  {[]string{"--nats", nats, "--to", "foo@example.com"}, 0, false},
 	} {
 		r := call(t, append([]string{"status"}, c.args...)...)
 		check.Equal(t, name+": waiting messages", strings.Count(r.out, " waiting sms "), c.rows)
@@ -125,6 +126,45 @@ func TestStatusSaysWhatItCannotSearch(t *testing.T) {
 		if t.Failed() {
 			t.Fatalf("%s: %s%s", name, r.out, r.err)
 		}
+	}
+}
+
+// TestStatusOfASealedRetry: a sealed message has an outcome with its mask, so it is known that it
+// is to nobody else.
+func TestStatusOfASealedRetry(t *testing.T) {
+	t.Parallel()
+	key := filepath.Join(t.TempDir(), "sealing.key")
+	call(t, "keygen", "--out", key).want(t, 0)
+	public := strings.TrimSpace(call(t, "keygen", "--from", key).want(t, 0).out)
+	nats := testrig.Server(t).URL()
+	call(t, "provision", "--nats", nats).want(t, 0)
+	js := jetStream(t, nats)
+	call(t, "send", "--nats", nats, "--channel", "sms", "--to", "+8613012345678", "--type", "SignIn", "--code", "123456", "--key", "u1", "--public-key", public).want(t, 0)
+	stream, err := js.Stream(t.Context(), wire.StreamName)
+	if err != nil {
+		t.Fatal(err)
+	}
+	stored, err := stream.GetMsg(t.Context(), 1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	body, err := json.Marshal(messages.Outcome{
+		ID: "x", App: "default", Channel: messages.SMS, Type: messages.SignIn, Status: messages.StatusRetrying, To: "+86130****5678", Sequence: 1, StoredAt: stored.Time, At: time.Now(),
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := js.Publish(t.Context(), wire.OutcomeSubject("default", messages.SMS, messages.StatusRetrying), body); err != nil {
+		t.Fatal(err)
+	}
+	if r := call(t, "status", "--nats", nats, "--to", "+8613012345699").want(t, exitFailed); !strings.Contains(r.err, "no such message was published") {
+		t.Errorf("status of another number: %s", r.err)
+	}
+	if r := call(t, "status", "--nats", nats, "--to", "+8613112345678").want(t, exitFailed); !strings.Contains(r.err, "no such message was published") {
+		t.Errorf("status of a number that differs where the mask shows it: %s", r.err)
+	}
+	if r := call(t, "status", "--nats", nats, "--to", "+8613099995678").want(t, 0); !strings.Contains(r.err, "1 waiting message cannot be opened here") {
+		t.Errorf("status of a number with the same mask: %s%s", r.out, r.err)
 	}
 }
 

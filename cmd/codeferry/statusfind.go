@@ -60,6 +60,8 @@ func (q statusQuery) letters() archive.Filter {
 // known.
 func (q statusQuery) takes(m *waiting.Message) (is, known bool) {
 	switch {
+	case q.to != "" && (m.Channel == messages.Email) != strings.Contains(q.to, "@"):
+		return false, true
 	case q.to != "":
 		return m.IsTo(func(whole string) bool { return wire.SameAddress(whole, q.to) })
 	case q.key != "":
@@ -194,7 +196,7 @@ func (f *finder) findWaiting(ctx context.Context) error {
 		return err
 	}
 	wanted := waiting.Filter{Key: f.query.key}
-	places := make(map[uint64]bool)
+	places, sealed := make(map[uint64]bool), make(map[archive.Stored]bool)
 	take := func(m *waiting.Message) bool {
 		is, _ := f.query.takes(m)
 		return is && !m.StoredAt.Before(f.query.since)
@@ -204,10 +206,13 @@ func (f *finder) findWaiting(ctx context.Context) error {
 			places[m.Sequence] = true
 		}
 		if _, known := f.query.takes(&m); f.query.to != "" && !known && !m.StoredAt.Before(f.query.since) {
-			f.closed.waiting++
+			sealed[archive.Stored{At: m.StoredAt.UTC(), Sequence: m.Sequence}] = true
 		}
 		return nil
 	}); err != nil {
+		return err
+	}
+	if f.closed.waiting, err = f.openByOutcome(ctx, sealed); err != nil {
 		return err
 	}
 	for sequence := range places {
@@ -227,6 +232,22 @@ func (f *finder) findWaiting(ctx context.Context) error {
 		}
 	}
 	return nil
+}
+
+// openByOutcome returns how many of the sealed messages may be to the address: an outcome with
+// another mask says of one that it is not.
+func (f *finder) openByOutcome(ctx context.Context, sealed map[archive.Stored]bool) (int, error) {
+	if len(sealed) == 0 {
+		return 0, nil
+	}
+	var all archive.OutcomeFilter
+	err := archive.Outcomes(ctx, f.js, all, func(o messages.Outcome) error {
+		if o.To != "" && !archive.FitsMask(f.query.to, o.To) {
+			delete(sealed, placeOf(&o))
+		}
+		return nil
+	})
+	return len(sealed), err
 }
 
 // nothing says that nothing was found: that no such message was published if that is known,

@@ -17,7 +17,7 @@ const shortestCode = 4
 func PayloadCode(m *messages.SendCode, longest int) (string, error) {
 	code := m.Payload.Text("code")
 	if code == "" {
-		return "", sender.Invalid("template %s uses ${code} and the payload has no code", m.Type)
+		return "", sender.Invalid("the template for %s uses ${code} and the payload has no code", m.Type)
 	}
 	what := ""
 	switch n := utf8.RuneCountInString(code); {

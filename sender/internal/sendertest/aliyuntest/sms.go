@@ -67,7 +67,7 @@ func (c Connector[C]) Codes(t *testing.T, longest int) {
 	takes := fmt.Sprintf("; Aliyun takes 4 to %d letters or digits (A-Z a-z 0-9)", longest)
 	badLength := func(n int) string { return fmt.Sprintf("payload.code has %d characters", n) + takes }
 	badForm := "payload.code has a character that is neither a letter nor a digit" + takes
-	const none = "template SignIn uses ${code} and the payload has no code"
+	const none = "the template for SignIn uses ${code} and the payload has no code"
 	for _, test := range []struct {
 		payload messages.Payload
 		want    string // the error's detail; empty for none
