@@ -95,18 +95,31 @@ app default, channel email, type SignIn, stored T5
 	}
 }
 
+// sealingServer makes a sealing key, and starts a server with the streams.
+func sealingServer(t *testing.T) (key, nats string) {
+	t.Helper()
+	key = filepath.Join(t.TempDir(), "sealing.key")
+	call(t, "keygen", "--out", key).want(t, 0)
+	nats = testrig.Server(t).URL()
+	call(t, "provision", "--nats", nats).want(t, 0)
+	return key, nats
+}
+
+// sealingConfig writes a configuration with the key.
+func sealingConfig(t *testing.T, nats, key string) (file string) {
+	t.Helper()
+	return write(t, "codeferry.yaml", strings.NewReplacer("NATS", nats, "SANDBOX", "http://127.0.0.1:1").Replace(watchingConfig)+"sealing: {keys: [\"${file:"+key+"}\"]}\n")
+}
+
 // TestStatusSaysWhatItCannotSearch: of two messages that wait for an address, one is sealed.
 func TestStatusSaysWhatItCannotSearch(t *testing.T) {
 	t.Parallel()
-	key := filepath.Join(t.TempDir(), "sealing.key")
-	call(t, "keygen", "--out", key).want(t, 0)
-	nats := testrig.Server(t).URL()
-	call(t, "provision", "--nats", nats).want(t, 0)
+	key, nats := sealingServer(t)
 	public := strings.TrimSpace(call(t, "keygen", "--from", key).want(t, 0).out)
 	for _, more := range [][]string{{"--key", "u1"}, {"--key", "u2", "--public-key", public}} {
 		call(t, append([]string{"send", "--nats", nats, "--channel", "sms", "--to", "+8613012345678", "--type", "SignIn", "--code", "123456"}, more...)...).want(t, 0)
 	}
-	file := write(t, "codeferry.yaml", strings.NewReplacer("NATS", nats, "SANDBOX", "http://127.0.0.1:1").Replace(watchingConfig)+"sealing: {keys: [\"${file:"+key+"}\"]}\n")
+	file := sealingConfig(t, nats, key)
 	const note = "1 waiting message cannot be opened here, and may be "
 	for name, c := range map[string]struct {
 		args []string
@@ -133,11 +146,8 @@ func TestStatusSaysWhatItCannotSearch(t *testing.T) {
 // is to nobody else.
 func TestStatusOfASealedRetry(t *testing.T) {
 	t.Parallel()
-	key := filepath.Join(t.TempDir(), "sealing.key")
-	call(t, "keygen", "--out", key).want(t, 0)
+	key, nats := sealingServer(t)
 	public := strings.TrimSpace(call(t, "keygen", "--from", key).want(t, 0).out)
-	nats := testrig.Server(t).URL()
-	call(t, "provision", "--nats", nats).want(t, 0)
 	js := jetStream(t, nats)
 	call(t, "send", "--nats", nats, "--channel", "sms", "--to", "+8613012345678", "--type", "SignIn", "--code", "123456", "--key", "u1", "--public-key", public).want(t, 0)
 	stream, err := js.Stream(t.Context(), wire.StreamName)
@@ -173,10 +183,7 @@ func TestStatusOfASealedRetry(t *testing.T) {
 func TestADeadLetterWithoutItsAddress(t *testing.T) {
 	t.Parallel()
 	const to = "zed@example.com"
-	key := filepath.Join(t.TempDir(), "sealing.key")
-	call(t, "keygen", "--out", key).want(t, 0)
-	nats := testrig.Server(t).URL()
-	call(t, "provision", "--nats", nats).want(t, 0)
+	key, nats := sealingServer(t)
 	public, err := messages.ParsePublicKey(strings.TrimSpace(call(t, "keygen", "--from", key).want(t, 0).out))
 	if err != nil {
 		t.Fatal(err)
@@ -196,17 +203,10 @@ func TestADeadLetterWithoutItsAddress(t *testing.T) {
 	if _, err := jetStream(t, nats).Publish(t.Context(), wire.DeadSubject(letter.App, letter.Channel, letter.Reason), body); err != nil {
 		t.Fatal(err)
 	}
-	file := write(t, "codeferry.yaml", strings.NewReplacer("NATS", nats, "SANDBOX", "http://127.0.0.1:1").Replace(watchingConfig)+"sealing: {keys: [\"${file:"+key+"}\"]}\n")
+	file := sealingConfig(t, nats, key)
 	other := filepath.Join(t.TempDir(), "other.key")
 	call(t, "keygen", "--out", other).want(t, 0)
-	blind := strings.Replace(file, "codeferry.yaml", "blind.yaml", 1)
-	text, err := os.ReadFile(file)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := os.WriteFile(blind, []byte(strings.Replace(string(text), key, other, 1)), 0o600); err != nil {
-		t.Fatal(err)
-	}
+	blind := sealingConfig(t, nats, other)
 	for name, c := range map[string]struct {
 		args        []string
 		finds, note bool
@@ -236,8 +236,7 @@ func TestADeadLetterWithoutItsAddress(t *testing.T) {
 // hash says that it is another's. Nothing was settled meanwhile.
 func TestStatusOfAnothersDeadLetter(t *testing.T) {
 	t.Parallel()
-	key := filepath.Join(t.TempDir(), "sealing.key")
-	call(t, "keygen", "--out", key).want(t, 0)
+	key, nats := sealingServer(t)
 	text, err := os.ReadFile(key)
 	if err != nil {
 		t.Fatal(err)
@@ -246,8 +245,6 @@ func TestStatusOfAnothersDeadLetter(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	nats := testrig.Server(t).URL()
-	call(t, "provision", "--nats", nats).want(t, 0)
 	js := jetStream(t, nats)
 	letter := messages.DeadLetter{
 		ID: "another-1", App: "default", Channel: messages.Email, Type: messages.SignIn, Subject: "codeferry.send.default.email.SignIn.u1",
@@ -272,7 +269,7 @@ func TestStatusOfAnothersDeadLetter(t *testing.T) {
 	if _, err := js.Publish(t.Context(), letter.Subject, []byte(`{"id":"another-1","to":"qa@only.example","type":"SignIn","payload":{"code":"123456"}}`)); err != nil {
 		t.Fatal(err)
 	}
-	file := write(t, "codeferry.yaml", strings.NewReplacer("NATS", nats, "SANDBOX", "http://127.0.0.1:1").Replace(watchingConfig)+"sealing: {keys: [\"${file:"+key+"}\"]}\n")
+	file := sealingConfig(t, nats, key)
 	if r := call(t, "status", "-c", file, "--to", "qb@only.example").want(t, exitFailed); !strings.Contains(r.err, "no such message was published") {
 		t.Errorf("status of an address that nobody wrote to: %s", r.err)
 	}
