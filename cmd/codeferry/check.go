@@ -332,7 +332,7 @@ func (c *checkCmd) connector(ctx context.Context, r *checkReport, name, kind str
 		r.error(what, c.explainTimeout(ctx, err))
 		return
 	}
-	r.ok(what, kind+", the provider accepts the connector")
+	r.ok(what, kind+", the provider answers, and accepts the login if there is one")
 }
 
 // route shows the chain of connectors for a message, and what each of them would send.
