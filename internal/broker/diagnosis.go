@@ -144,6 +144,8 @@ func (t Target) connectError(err error) error {
 		return fmt.Errorf("no NATS server is named, and the default %s can't be reached: start one there, or name yours with %s (%w)", at, t.Settings.Unnamed, err)
 	case unreachable(err):
 		return fmt.Errorf("NATS at %s can't be reached; is it running, and is the address right? (%w)", at, err)
+	case errors.Is(err, os.ErrDeadlineExceeded) && errors.Is(err, nats.ErrTLS):
+		return fmt.Errorf("NATS at %s does not finish the TLS handshake; is it busy, or frozen? (%w)", at, err)
 	case errors.Is(err, os.ErrDeadlineExceeded):
 		return fmt.Errorf("NATS at %s accepts the connection and says nothing; is it frozen, or is this the address of another service%s? (%w)", at, t.orTLSFirst(), err)
 	case errors.Is(err, io.EOF):

@@ -93,12 +93,14 @@ const (
 	closing = `[>)"'` + "`" + `\]]*[:,;]*`
 	// part is a character of addresses and host names.
 	part = `[^\s<>()\[\]:;,"'` + "`" + `]`
+	// local is one of the part before the @, which can hold quotation marks: o'hara@example.org.
+	local = `[^\s<>()\[\]:;,"]`
 )
 
 // repeated matches every address, host name and URL.
 var repeated = regexp.MustCompile(
 	opening + `[a-z][a-z0-9+.-]*://[^\s<>"']+` + closing +
-		`|` + opening + `(?:` + part + `*|"(?:[^"\\]|\\.)*")(?:@|%40)` + part + `*` + closing +
+		`|` + opening + `(?:` + local + `*|"(?:[^"\\]|\\.)*")(?:@|%40)` + part + `*` + closing +
 		`|` + opening + `[\pL\pN_-]+(?:\.[\pL\pN_-]+)+` + closing)
 
 // without removes a name from a text if it is a whole word there.

@@ -37,6 +37,8 @@ func TestOf(t *testing.T) {
 		{"quoted, with quotes", `too many "b" rates`, `"too many \"b\" rates"@example.org`, nil, false},
 		{"quoted, with quotes, whole", `<"too many \"b\" rates"@example.org>: no`, `"too many \"b\" rates"@example.org`, nil, false},
 		{"around it", "too <a@example.org> many", "a@example.org", nil, true},
+		{"around one with a quotation mark", "too o'hara@example.org many", "o'hara@example.org", nil, true},
+		{"around another's with a quotation mark", "too 'o'hara@example.org' many", "a@example.org", nil, true},
 		{"the content", "the subject 'Too  many' is spam", "a@example.org", []string{"", "Your too\nmany codes"}, false},
 		{"a word of the content", "rate", "a@example.org", []string{"the rate of"}, false},
 		{"no word of the content", "rate", "a@example.org", []string{"separate"}, true},
