@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"strings"
 	"sync/atomic"
@@ -148,6 +149,35 @@ func TestConnectToASilentServerSaysSo(t *testing.T) {
 	m.silent.Store(true)
 	_, err := broker.Connect(t.Context(), broker.Target{URL: m.url(), Name: "test"}, zerolog.Nop())
 	if err == nil || !strings.Contains(err.Error(), m.url()+" accepts the connection and says nothing") {
+		t.Errorf("got %v", err)
+	}
+}
+
+// TestConnectToAStalledHandshakeSaysSo: the server speaks, and does not finish the TLS handshake.
+func TestConnectToAStalledHandshakeSaysSo(t *testing.T) {
+	t.Parallel()
+	l, err := new(net.ListenConfig).Listen(t.Context(), "tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		for {
+			c, err := l.Accept()
+			if err != nil {
+				return
+			}
+			defer func() { _ = c.Close() }()
+			_, _ = io.WriteString(c, `INFO {"server_id":"x","version":"2.15.2","tls_required":true,"max_payload":1048576}`+"\r\n") // an error fails the test below
+		}
+	}()
+	t.Cleanup(func() {
+		_ = l.Close()
+		<-ended
+	})
+	_, err = broker.Connect(t.Context(), broker.Target{URL: "tls://" + l.Addr().String(), Name: "test"}, zerolog.Nop())
+	if err == nil || !strings.Contains(err.Error(), "does not finish the TLS handshake; is it busy, or frozen?") {
 		t.Errorf("got %v", err)
 	}
 }
