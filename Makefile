@@ -104,7 +104,7 @@ fuzz: ## fuzz each target; PKG=./messages for some of them, FUZZ_INPUTS=50000 ea
 		targets=$$(grep -hoE '^func Fuzz[A-Za-z0-9_]+' "$$dir"/*_test.go 2>/dev/null | awk '{print $$2}') || continue; \
 		for target in $$targets; do \
 			echo "-- $$pkg $$target"; \
-			go test -run '^$$' -fuzz "^$$target\$$" -fuzztime "$(FUZZ_INPUTS)x" "$$pkg" || exit 1; \
+			go test -run '^$$' -fuzz "^$$target\$$" -fuzztime "$(FUZZ_INPUTS)x" -fuzzminimizetime 5s "$$pkg" || exit 1; \
 		done; \
 	done <<< "$$packages"
 
