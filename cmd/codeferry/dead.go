@@ -50,8 +50,8 @@ type deadFilter struct {
 
 func (c deadFilter) empty() bool { return c == deadFilter{} }
 
-// filter reads the flags. If it depends on a dead letter that can't be opened whether --to takes
-// it, a line on stderr says so.
+// filter reads the flags. A dead letter that can't be opened may be to the address of --to, too:
+// then the filter leaves it out, and a line on stderr says so.
 func (c deadFilter) filter(now time.Time, server serverFlags, stderr io.Writer) (archive.Filter, error) {
 	f, err := c.parse(now)
 	if err != nil {

@@ -31,8 +31,8 @@ type deadGroup struct {
 // times are the times in the detail of an expired code.
 var times = regexp.MustCompile(`\b\d{4}-\d\d-\d\dT[\d:.]+Z|\b\d[\dhms.µn]*s\b`)
 
-// commonDetail is the detail without what differs between dead letters of one cause: of an
-// expired code, when that was.
+// commonDetail is the detail by which dead letters are counted. The detail of an expired code has
+// times, which differ from one to the next although the cause is the same: it leaves them out.
 func commonDetail(d *messages.DeadLetter) string {
 	if d.Reason != messages.ReasonExpired {
 		return d.Detail

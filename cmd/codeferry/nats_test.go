@@ -166,9 +166,6 @@ func (d *node) leads(js jetstream.JetStream) {
 // publisher have left it, and /readyz is 503 until then.
 func TestAFrozenNode(t *testing.T) {
 	t.Parallel()
-	if testing.Short() {
-		t.Skip("with -short: it waits 20 seconds for pings of NATS")
-	}
 	for _, tt := range []struct {
 		name string
 		// connected reports whether the worker is connected to the frozen server.

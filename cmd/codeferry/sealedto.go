@@ -14,6 +14,9 @@ func (f serverFlags) sealedTo(to string, unread func()) (func(*archive.Letter) b
 		return nil, err
 	}
 	return func(l *archive.Letter) bool {
+		if l.Channel != channelOf(to) {
+			return false
+		}
 		m := *l.Kept() // Open changes it
 		if opts.Opener == nil || opts.Opener.Open(l.Subject, &m) != nil {
 			unread()

@@ -65,8 +65,8 @@ func (c *statusCmd) Run(ctx context.Context, s streams) error {
 		if f.blind != nil {
 			_, _ = fmt.Fprintf(s.err, "It is not known which messages wait: %v\n", f.blind)
 		}
-		if text := f.closed.text(); text != "" {
-			_, _ = fmt.Fprintf(s.err, "%s cannot be opened here, and may be to this address, too: name a configuration that has the sealing key by -c.\n", text)
+		if text := f.closed.text("to this address, too"); text != "" {
+			_, _ = fmt.Fprintln(s.err, text+".")
 		}
 		for i := range f.gone {
 			_, _ = fmt.Fprintln(s.err, goneText(&f.gone[i]))
@@ -106,11 +106,15 @@ func (c *statusCmd) query(now time.Time) (statusQuery, error) {
 
 // checkTo says what is wrong with the address of --to, if there is one, and does not show it.
 func checkTo(to string) error {
-	channel := messages.SMS
+	return checkFlag("--to", to, messages.CheckAddress(channelOf(to), to))
+}
+
+// channelOf is the channel of an address.
+func channelOf(to string) messages.Channel {
 	if strings.Contains(to, "@") {
-		channel = messages.Email
+		return messages.Email
 	}
-	return checkFlag("--to", to, messages.CheckAddress(channel, to))
+	return messages.SMS
 }
 
 // checkKey says what is wrong with the key of --key, if there is one, and does not show it.

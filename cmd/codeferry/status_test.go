@@ -218,6 +218,7 @@ func TestADeadLetterWithoutItsAddress(t *testing.T) {
 		"dead list with the key":              {[]string{"dead", "list", "-c", file, "--to", to}, true, false},
 		"dead list with another key":          {[]string{"dead", "list", "-c", blind, "--to", to}, false, true},
 		"dead list without a key":             {[]string{"dead", "list", "--nats", nats, "--to", to}, false, true},
+		"a number":                            {[]string{"dead", "list", "--nats", nats, "--to", "+8613012345678"}, false, false},
 		"dead list, all":                      {[]string{"dead", "list", "--nats", nats}, true, false},
 		"dead replay with the key":            {[]string{"dead", "replay", "-c", file, "--to", to, "--dry-run"}, true, false},
 		"dead replay with the key, another's": {[]string{"dead", "replay", "-c", file, "--to", "zoe@example.com", "--dry-run"}, false, false},

@@ -60,7 +60,7 @@ func (q statusQuery) letters() archive.Filter {
 // known.
 func (q statusQuery) takes(m *waiting.Message) (is, known bool) {
 	switch {
-	case q.to != "" && (m.Channel == messages.Email) != strings.Contains(q.to, "@"):
+	case q.to != "" && m.Channel != channelOf(q.to):
 		return false, true
 	case q.to != "":
 		return m.IsTo(func(whole string) bool { return wire.SameAddress(whole, q.to) })
@@ -97,8 +97,8 @@ type finder struct {
 // closed counts sealed messages that could not be opened.
 type closed struct{ waiting, letters int }
 
-// text says how many there are; empty if there are none.
-func (c closed) text() string {
+// text says that they may be what is asked for; empty if there are none.
+func (c closed) text(what string) string {
 	var all []string
 	if c.waiting > 0 {
 		all = append(all, count(c.waiting, "waiting message"))
@@ -106,7 +106,21 @@ func (c closed) text() string {
 	if c.letters > 0 {
 		all = append(all, count(c.letters, "dead letter"))
 	}
-	return strings.Join(all, " and ")
+	if len(all) == 0 {
+		return ""
+	}
+	return strings.Join(all, " and ") + " cannot be opened here, and may be " + what + ": name a configuration that has the sealing key by -c"
+}
+
+// before begins the sentence that says what there is not, and other comes before "dead letter".
+func (c closed) before() (sealed, other string) {
+	if sealed = c.text("it"); sealed != "" {
+		sealed += "; "
+	}
+	if c.letters > 0 {
+		other = "other "
+	}
+	return sealed, other
 }
 
 func (f *finder) empty() bool { return len(f.outcomes) == 0 && len(f.waiting) == 0 }
@@ -255,10 +269,7 @@ func (f *finder) openByOutcome(ctx context.Context, sealed map[archive.Stored]bo
 func (f *finder) nothing(ctx context.Context) error {
 	name := f.query.name()
 	if f.blind != nil {
-		sealed, other := "", ""
-		if text := f.closed.text(); text != "" {
-			sealed, other = text+" cannot be opened here, and may be it: name a configuration that has the sealing key by -c; ", "other "
-		}
+		sealed, other := f.closed.before()
 		return fmt.Errorf("nothing is known of %s: %sthere is no outcome and no %sdead letter of it, and it is not known whether it waits: %w", name, sealed, other, f.blind)
 	}
 	t, err := f.account(ctx)
@@ -384,8 +395,8 @@ func (a *account) missing(since time.Time) (n int, exact bool) {
 	return n + open, open == 0 || !since.After(a.made)
 }
 
-// verdict says that nothing was found, and what that means. c is what could
-// not be opened.
+// verdict says that nothing was found, and what that means. c counts what could not
+// be opened.
 func (a *account) verdict(name string, q statusQuery, c closed) string {
 	since, whole := a.known()
 	at := func(t time.Time) string { return t.Local().Format(localTime) }
@@ -406,8 +417,7 @@ func (a *account) verdict(name string, q statusQuery, c closed) string {
 		why = append(why, fmt.Sprintf("outcomes before %s are no longer kept", at(a.kept)))
 		from = a.kept
 	}
-	n, exact := a.missing(from)
-	if n -= c.waiting + c.letters; n > 0 { // those are named by themselves
+	if n, exact := a.missing(from); n > 0 {
 		most := ""
 		if !exact {
 			most = "up to "
@@ -421,17 +431,11 @@ func (a *account) verdict(name string, q statusQuery, c closed) string {
 		}
 		why = append(why, fmt.Sprintf("of the messages that %s stored%s, %s%d left no outcome (%s)", wire.StreamName, span(from, since), most, n, what))
 	}
-	waits, other := "it does not wait, and ", ""
-	if c.waiting > 0 {
-		waits = ""
+	sealed, other := c.before()
+	if c.waiting == 0 {
+		sealed += "it does not wait, and "
 	}
-	if c.letters > 0 {
-		other = "other "
-	}
-	if text := c.text(); text != "" {
-		waits = text + " cannot be opened here, and may be it: name a configuration that has the sealing key by -c; " + waits
-	}
-	text := fmt.Sprintf("nothing is known of %s%s: %sthere is no outcome and no %sdead letter of it. ", name, asked, waits, other)
+	text := fmt.Sprintf("nothing is known of %s%s: %sthere is no outcome and no %sdead letter of it. ", name, asked, sealed, other)
 	if since.IsZero() {
 		text += "Whether it was published can't be known"
 	} else {

@@ -6,15 +6,11 @@ import (
 
 	"github.com/codeferry/codeferry/sender"
 	"github.com/codeferry/codeferry/sender/internal/sendertest"
-	"github.com/codeferry/codeferry/sender/internal/tcp"
 )
 
 // TestTheNetworkIsCut: without acknowledgements, a request ends long before its deadline.
 func TestTheNetworkIsCut(t *testing.T) {
 	t.Parallel()
-	if testing.Short() {
-		t.Skipf("it takes %s", tcp.Silence)
-	}
 	eachWay(t, func(t *testing.T, c *Client, s, _ *site) {
 		s.keep(t, c)
 		if err := s.relay.Vanish(); err != nil {
